@@ -1,0 +1,33 @@
+"""The device that the model runs on: memory and synchronisation, the same calls on CPU and CUDA."""
+
+from __future__ import annotations
+
+import torch
+
+from llmflame.probes.spans import DeviceMemory
+
+
+class Device:
+    """Wraps what differs between a CPU and a CUDA device. `name` is torch's: `cpu`, `cuda`, `cuda:1`."""
+
+    def __init__(self, name: str) -> None:
+        self._device = torch.device(name)
+        self.is_cuda = self._device.type == "cuda"
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what was asked of it."""
+        if self.is_cuda:
+            torch.cuda.synchronize(self._device)
+
+    def reset_peak(self) -> None:
+        """Start a new peak of allocated device memory."""
+        if self.is_cuda and torch.cuda.is_initialized():
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def memory(self) -> DeviceMemory:
+        """Bytes that torch's allocator has given out now and at most since the last reset."""
+        if not (self.is_cuda and torch.cuda.is_initialized()):
+            return DeviceMemory()
+        return DeviceMemory(
+            torch.cuda.memory_allocated(self._device), torch.cuda.max_memory_allocated(self._device)
+        )

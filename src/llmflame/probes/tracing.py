@@ -1,0 +1,99 @@
+"""A window of torch's own profiler: Python frames, operators, allocations and, on CUDA, kernels.
+
+The parts of torch that are not public or that differ between releases are touched here and in
+`eventtree` alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from llmflame.errors import UsageError
+from llmflame.probes.paths import short_path
+
+OPEN_MARK = "llmflame: window opens"
+CLOSE_MARK = "llmflame: window closes"
+
+FrameLines = dict[tuple[str, str], int]
+"""(file, function) to the line that the function begins at."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A closed window, not yet read. Holds the tracer's events: release it by dropping it."""
+
+    span_name: str
+    step: int | None
+    results: Any
+    """torch's `_ProfilerResult`."""
+    frame_lines: FrameLines = field(default_factory=dict)
+
+
+class Window:
+    """Traces what runs between `open` and `close` in the calling thread."""
+
+    def __init__(self, span_name: str, step: int | None, *, stacks: bool = True) -> None:
+        self.span_name = span_name
+        self.step = step
+        self._stacks = stacks
+        self._profile: Any = None
+        self._frame_lines: FrameLines = {}
+
+    def open(self) -> None:
+        """Start tracing. Raises UsageError where another profiler holds the interpreter's hook."""
+        refuse_taken_slot()
+        self._frame_lines = _stack_lines(sys._getframe(1))
+        activities = [ProfilerActivity.CPU]
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+            activities.append(ProfilerActivity.CUDA)
+        self._profile = profile(
+            activities=activities, with_stack=self._stacks, profile_memory=True, record_shapes=False
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own remarks on its profiler's state
+            self._profile.__enter__()
+        mark(OPEN_MARK)
+
+    def close(self) -> Recorded:
+        """Stop tracing; returns what was recorded."""
+        mark(CLOSE_MARK)
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._profile.__exit__(None, None, None)
+        results = self._profile.profiler.kineto_results
+        self._profile = None
+        return Recorded(self.span_name, self.step, results, self._frame_lines)
+
+
+def refuse_taken_slot() -> None:
+    """Tracers share one hook of the interpreter and silently blind each other: one at a time."""
+    if sys.getprofile() is not None:
+        raise UsageError(
+            "another profiler (cProfile, memray, torch.profiler with stacks ...) is active in this process: "
+            "stop it first, two would blind each other"
+        )
+
+
+def mark(name: str) -> None:
+    """Leave a named instant in the trace."""
+    with torch._C._profiler._RecordFunctionFast(name):
+        pass
+
+
+def _stack_lines(frame: FrameType | None) -> FrameLines:
+    lines: FrameLines = {}
+    while frame is not None:
+        code = frame.f_code
+        lines[short_path(code.co_filename), code.co_name] = code.co_firstlineno
+        frame = frame.f_back
+    return lines

@@ -1,0 +1,104 @@
+"""The anatomy of a request: torch's tracer in a few windows, module hooks in a few steps, nothing elsewhere."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+
+from llmflame.probes.anchors import AnchorProbe, hook_cost_ns
+from llmflame.probes.calibration import measure_event_costs
+from llmflame.probes.charge import charge
+from llmflame.probes.eventtree import Modules, TraceLostError, read_trace
+from llmflame.probes.sections import STEP
+from llmflame.probes.tracing import Recorded, Window
+from llmflame.recording.session import Session
+from llmflame.store.rows import AnchorRow, Treatment
+
+WINDOW_STEPS = (0, 1, 8, 64, 512, 4096, 32768)
+"""Prefill, then decode steps at geometric positions: a step's anatomy changes with the length of its
+key/value cache alone, so the cost of tracing does not grow with the number of tokens."""
+ANCHOR_LAG = (3, 4, 5)
+"""Steps after a window that are timed under module hooks: the first two still feel the tracer's traces in
+the caches."""
+
+
+def anchor_steps(windows: tuple[int, ...] = WINDOW_STEPS) -> frozenset[int]:
+    """The steps near each decode window that are timed module by module."""
+    return frozenset(step + lag for step in windows if step for lag in ANCHOR_LAG) - frozenset(windows)
+
+
+@dataclass(slots=True)
+class AnatomyWatcher:
+    """Opens windows and anchors where the plan says, off the clock of the sections."""
+
+    session: Session
+    modules: Modules
+    repetition: int
+    windows: frozenset[int]
+    """Steps to trace."""
+    anchors: frozenset[int]
+    """Steps to time module by module."""
+    trace_phases: bool
+    """Trace tokenize, prepare and detokenize too."""
+    recorded: list[Recorded] = field(default_factory=list)
+    rows: list[AnchorRow] = field(default_factory=list)
+    treatments: dict[tuple[str, int | None], Treatment] = field(default_factory=dict)
+    _window: Window | None = None
+    _anchor: AnchorProbe | None = None
+
+    def opening(self, name: str, index: int | None) -> bool:
+        """Attach what the plan wants for this section."""
+        traced = index in self.windows if name == STEP else self.trace_phases
+        if traced:
+            self.treatments[name, index] = "traced"
+            phase = name if name != STEP else "prefill" if index == 0 else "decode"
+            self._window = Window(phase, index)
+            self._window.open()
+        elif name == STEP and index in self.anchors:
+            self.treatments[name, index] = "anchored"
+            self._anchor = AnchorProbe(self.modules)
+            self._anchor.start()
+        return self._window is not None or self._anchor is not None
+
+    def closing(self, _name: str, index: int | None) -> bool:
+        """Detach it."""
+        window, self._window = self._window, None
+        anchor, self._anchor = self._anchor, None
+        if window is not None:
+            self.recorded.append(window.close())
+        if anchor is not None:
+            self.rows += anchor.stop(self.session.pass_name, self.repetition, index or 0)
+        return window is not None or anchor is not None
+
+
+def calibrate(session: Session) -> None:
+    """Measure what instruments cost here; also the tracer's warm-up, so that no window is its first session."""
+    for kind, cost in measure_event_costs().items():
+        session.report("tracer", f"{kind} inside", cost.inside_ns, "ns")
+        session.report("tracer", f"{kind} outside", cost.outside_ns, "ns")
+    session.report("anchors", "hook cost", hook_cost_ns(), "ns")
+
+
+def read_windows(session: Session, recorded: list[Recorded], modules: Modules) -> None:
+    """Turn closed windows into trees and send them, releasing each as it is done."""
+    lost = 0
+    while recorded:
+        window = recorded.pop(0)
+        try:
+            trace = read_trace(window, modules)
+        except TraceLostError:
+            lost += 1
+            continue
+        row = session.window(
+            kind="traced",
+            span_name=window.span_name,
+            step=window.step,
+            wall_ns=trace.close_ns - trace.open_ns,
+            samples=None,
+            events=trace.event_count,
+            dropped=trace.lost_count,
+        )
+        session.sink.tree(row, charge(trace))
+        del trace, window
+        gc.collect()
+    session.report("tracer", "windows lost", lost, "count")

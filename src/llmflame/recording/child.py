@@ -1,0 +1,64 @@
+"""One pass in a fresh process: `python -m llmflame.recording.child`, told what to do on standard input.
+
+The first lines run before anything heavy is imported, so that start-up and imports are measured too.
+"""
+
+from __future__ import annotations
+
+import time
+
+BEGAN_NS = time.perf_counter_ns()
+BEGAN_CPU_NS = time.process_time_ns()
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+
+from llmflame.errors import UsageError
+from llmflame.recording.wire import PipeSink
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the pass that the parent asked for; what happens is told through the pipe."""
+    order = json.loads(sys.stdin.buffer.readline())
+    sink = PipeSink(os.fdopen(order["pipe"], "wb"))
+    _die_with_parent()
+    try:
+        from llmflame.recording.pass_in_child import run_pass
+
+        run_pass(order, sink, BEGAN_NS, BEGAN_CPU_NS)
+    except UsageError as error:
+        sink.send("usage", str(error))
+        return 2
+    except BrokenPipeError:
+        return 1
+    except BaseException as error:
+        sink.send("failed", {"reason": _reason(error), "traceback": traceback.format_exc()[-20_000:]})
+        return 1
+    sink.send("done", None)
+    return 0
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def _die_with_parent() -> None:
+    """A recorder that is killed must not leave a model behind that nobody watches."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

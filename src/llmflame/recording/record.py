@@ -1,0 +1,104 @@
+"""Records a model by name: resolve it, run the passes in child processes, leave one readable file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
+from llmflame.probes.machine import read_machine
+from llmflame.recording.supervisor import PassRunner
+from llmflame.recording.version import version
+from llmflame.recording.workload import Workload
+from llmflame.store.rows import Status
+from llmflame.store.writer import ProfileWriter, Scalar
+from llmflame.subjects import cache
+from llmflame.subjects.checkpoint import Checkpoint
+
+PASSES = ("clean", "anatomy")
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Raise UsageError where a profile can't be written to `path`. Writes nothing."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: use --force to replace it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such folder")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise UsageError(f"{path}: no permission to write there")
+
+
+def record(
+    checkpoint: Checkpoint,
+    workload: Workload,
+    output: Path,
+    *,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> None:
+    """Profile a checkpoint into `output`.
+
+    Raises UsageError with nothing left behind; ProgramFailedError or KeyboardInterrupt with a readable file.
+    """
+    check_output(output, force=force)
+    workload.check(checkpoint.context_tokens)
+    facts = read_machine(cache.folder(), with_torch=False)
+    # The old file stays until the new one is known to have something in it.
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}") if output.exists() else output
+    writer = ProfileWriter(unfinished, version=version(), mode="processes")
+    try:
+        writer.facts(facts)
+        writer.subject(_subject(checkpoint, workload))
+        runner = PassRunner(writer, checkpoint, workload, progress)
+        for name in PASSES:
+            runner.run(name)
+    except UsageError:
+        writer.abandon()
+        raise
+    except BaseException as error:
+        _close(writer, unfinished, output, *_ending(error))
+        raise
+    _close(writer, unfinished, output, "complete", None)
+
+
+def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status, reason: str | None) -> None:
+    with contextlib.suppress(LlmflameError) if status != "complete" else contextlib.nullcontext():
+        writer.finish(status, reason)
+    if unfinished != output:
+        unfinished.replace(output)
+
+
+def _ending(error: BaseException) -> tuple[Status, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return "partial", "interrupted"
+    if isinstance(error, ProgramFailedError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+def _subject(checkpoint: Checkpoint, workload: Workload) -> dict[str, Scalar]:
+    return {
+        "spec": checkpoint.spec,
+        "model": checkpoint.name,
+        "source": checkpoint.source,
+        "architecture": checkpoint.architecture,
+        "parameters": checkpoint.parameters,
+        "weight_bytes": checkpoint.weight_bytes,
+        "checkpoint_dtype": checkpoint.dtype,
+        "context_tokens": checkpoint.context_tokens,
+        "random_weights": checkpoint.random_weights,
+        "dtype": workload.dtype,
+        "device": workload.device,
+        "prompt": workload.prompt if workload.prompt_tokens is None else None,
+        "prompt_tokens": workload.prompt_tokens,
+        "new_tokens": workload.new_tokens,
+        "batch_size": workload.batch_size,
+        "repetitions": workload.repetitions,
+        "sampled": workload.sample,
+        "python": sys.version.split()[0],
+    }

@@ -1,0 +1,206 @@
+"""What the passes of one recording share: where rows go, clocks, counters, the device and its peaks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llmflame.probes.counters import Counters, Edge
+from llmflame.probes.peak import HighWaterMark
+from llmflame.probes.sections import STEP, Section, prefill_count
+from llmflame.probes.spans import DeviceMemory, Place, SpanLog
+from llmflame.recording.wire import Sink
+from llmflame.store.rows import ProbeReportRow, Row, Treatment, WindowRow
+
+if TYPE_CHECKING:
+    from llmflame.probes.device import Device
+
+FIRST_WINDOW = {"clean": 1, "anatomy": 1001}
+"""Windows are numbered in one table for all passes."""
+
+
+@dataclass(slots=True)
+class Peaks:
+    """The highest use of memory in one phase."""
+
+    rss_bytes: int | None = None
+    device: DeviceMemory = field(default_factory=DeviceMemory)
+
+
+class Session:
+    """One pass in this process. Rows are gathered and sent at `flush`, outside of what is timed."""
+
+    def __init__(
+        self, pass_name: str, sink: Sink, origin_ns: int, progress: Callable[[str], None] | None = None
+    ) -> None:
+        self.pass_name = pass_name
+        self.progress = progress or (lambda _text: None)
+        self.sink = sink
+        self.counters = Counters()
+        self.high_water = HighWaterMark()
+        self.device: Device | None = None
+        """Known once the libraries are imported: this module must not import torch before that is timed."""
+        self._rows: list[Row] = []
+        self.spans = SpanLog(pass_name, origin_ns, self._rows.append)
+        self._window_ids = itertools.count(FIRST_WINDOW[pass_name])
+        self.highest_rss_bytes = 0
+
+    def put(self, *rows: Row) -> None:
+        """Gather rows for the next flush."""
+        self._rows.extend(rows)
+
+    def report(self, probe: str, name: str, value: float | None, unit: str) -> None:
+        """Gather what a probe says of itself."""
+        self._rows.append(ProbeReportRow(self.pass_name, probe, name, value, unit))
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        rows, self._rows[:] = list(self._rows), []
+        if rows:
+            self.sink.rows(rows)
+
+    def window(self, **fields: Any) -> WindowRow:
+        """A new window of this pass."""
+        return WindowRow(pass_name=self.pass_name, id=next(self._window_ids), **fields)
+
+    def start_peak(self) -> None:
+        """Begin a new peak of host and device memory."""
+        self.high_water.reset()
+        if self.device is not None:
+            self.device.reset_peak()
+
+    def peak(self) -> Peaks:
+        """The peaks since `start_peak`."""
+        rss = self.high_water.read_bytes()
+        self.highest_rss_bytes = max(self.highest_rss_bytes, rss or 0)
+        return Peaks(rss, self.device.memory() if self.device is not None else DeviceMemory())
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[Phase]:
+        """A phase with its counters and its peak; parts of it can be marked inside."""
+        phase = Phase(self, name, self.spans.reserve())
+        self.start_peak()
+        begin = self.counters.read()
+        phase.begin = begin
+        yield phase
+        if self.device is not None:
+            self.device.synchronize()
+        end = self.counters.read()
+        phase.ended(end)
+        peaks = self.peak()
+        self.spans.log(
+            Place(name, treatment=phase.treatment),
+            begin,
+            end,
+            peak_rss_bytes=peaks.rss_bytes,
+            device=peaks.device,
+            disk_wait_ns=phase.disk_wait_ns,
+            number=phase.number,
+        )
+        self.flush()
+
+
+class Phase:
+    """A phase that runs."""
+
+    def __init__(self, session: Session, name: str, number: int) -> None:
+        self._session = session
+        self.name = name
+        self.number = number
+        self.treatment: Treatment = "clean"
+        self.disk_wait_ns: int | None = None
+        self.begin: Edge | None = None
+        self.end: Edge | None = None
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Mark a named part of the phase."""
+        begin = self._session.counters.read()
+        yield
+        end = self._session.counters.read()
+        self._session.spans.log(Place(name, self.number, treatment=self.treatment), begin, end)
+
+    def ended(self, end: Edge) -> None:
+        """Called at the phase's last edge."""
+        self.end = end
+
+
+class PhasePeaks:
+    """Watches a request's sections and keeps the peaks of its phases: prefill is step 0, decode the rest."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.peaks: dict[str, Peaks] = {}
+
+    def opening(self, name: str, index: int | None) -> bool:
+        """Start a peak where a phase begins."""
+        if name == STEP and index is not None and index > 1:
+            return False
+        if name == "detokenize":
+            self._close_decode()
+        self._session.start_peak()
+        return True
+
+    def closing(self, name: str, index: int | None) -> bool:
+        """Read the peak where a phase ends; decode is read when the request has ended."""
+        if name == STEP and index:
+            return False
+        self.peaks["prefill" if name == STEP else name] = self._session.peak()
+        return True
+
+    def _close_decode(self) -> None:
+        self.peaks["decode"] = self._session.peak()
+
+    def take(self) -> dict[str, Peaks]:
+        """The peaks of the request that just ended."""
+        if "decode" not in self.peaks:
+            self._close_decode()
+        peaks, self.peaks = self.peaks, {}
+        return peaks
+
+
+def log_request(
+    session: Session,
+    sections: list[Section],
+    *,
+    repetition: int,
+    peaks: dict[str, Peaks],
+    treatments: dict[tuple[str, int | None], Treatment],
+) -> None:
+    """Write the spans of one request: the request, its phases, and every step below its phase."""
+    spans = session.spans
+    request = spans.reserve()
+    steps = [section for section in sections if section.name == STEP]
+    prefills = prefill_count(steps)
+    groups: list[tuple[str, list[Section]]] = []
+    for section in sections:
+        name = section.name
+        if name == STEP:
+            name = "prefill" if (section.index or 0) < prefills else "decode"
+        if groups and groups[-1][0] == name:
+            groups[-1][1].append(section)
+        else:
+            groups.append((name, [section]))
+    whole: Treatment = "clean" if not treatments else "traced"
+    for name, members in groups:
+        number = spans.reserve()
+        peak = peaks.get(name, Peaks())
+        first, last = members[0], members[-1]
+        for member in members:
+            if member.name == STEP:
+                treatment = treatments.get((STEP, member.index), "clean")
+                tokens = member.query_tokens * member.batch_size
+                place = Place(STEP, number, repetition, member.index, treatment, tokens, member.kv_tokens)
+                spans.log(place, member.begin, member.end)
+        tokens_in = sum(m.query_tokens * m.batch_size for m in members) if first.name == STEP else None
+        treatment = treatments.get((first.name, first.index), "clean") if len(members) == 1 else whole
+        place = Place(name, request, repetition, None, treatment, tokens_in, first.kv_tokens)
+        spans.log(
+            place, first.begin, last.end, peak_rss_bytes=peak.rss_bytes, device=peak.device, number=number
+        )
+    if sections:
+        place = Place("request", None, repetition, None, whole)
+        spans.log(place, sections[0].begin, sections[-1].end, number=request)

@@ -1,0 +1,54 @@
+"""What is run: the prompt and how many tokens follow it. Plain data, so that a child process can be told."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from llmflame.errors import UsageError
+
+DEFAULT_PROMPT = "Explain in a few sentences how a language model turns a prompt into text."
+DEFAULT_NEW_TOKENS = 64
+WARMUP_TOKENS = 4
+"""Enough for one prefill and a few decode steps to be no longer the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One request, repeated. Exactly `new_tokens` tokens follow the prompt unless `stop_at_eos`."""
+
+    prompt: str | None = DEFAULT_PROMPT
+    prompt_tokens: int | None = None
+    """Instead of a text: make one of exactly this many tokens."""
+    new_tokens: int = DEFAULT_NEW_TOKENS
+    batch_size: int = 1
+    repetitions: int = 3
+    sample: bool = False
+    stop_at_eos: bool = False
+    dtype: str = "auto"
+    device: str = "cpu"
+    seed: int = 0
+
+    def check(self, context_tokens: int | None) -> None:
+        """Raise UsageError for what can't be run, before anything is."""
+        for name in ("new_tokens", "batch_size", "repetitions"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        if self.prompt_tokens is not None and self.prompt_tokens < 1:
+            raise UsageError(f"--prompt-tokens must be at least 1, not {self.prompt_tokens}")
+        if self.prompt is not None and not self.prompt:
+            raise UsageError("the prompt is empty: give at least one character")
+        check_context(self.prompt_tokens or 1, self.new_tokens, context_tokens)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields by name."""
+        return asdict(self)
+
+
+def check_context(prompt_tokens: int, new_tokens: int, context_tokens: int | None) -> None:
+    """Raise UsageError where prompt and new tokens don't fit the model's context."""
+    if context_tokens is not None and prompt_tokens + new_tokens > context_tokens:
+        raise UsageError(
+            f"{prompt_tokens} prompt + {new_tokens} new tokens are more than the model's context of "
+            f"{context_tokens}"
+        )

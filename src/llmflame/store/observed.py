@@ -1,0 +1,79 @@
+"""A tree of frames as one window observed it: built where the program runs, stored where the file is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmflame.store.model import Frame
+
+FrameKey = tuple[str, str, str | None, int | None, str | None]
+
+
+class ObservedTree:
+    """A trie of frames with numbers at its nodes. Node 0 is the root (the window itself, no frame)."""
+
+    def __init__(self) -> None:
+        self.parents: list[int] = [-1]
+        self.frames: list[FrameKey | None] = [None]
+        self._children: dict[tuple[int, FrameKey], int] = {}
+        self.cells: dict[str, dict[int, float]] = {}
+
+    def child(self, parent: int, frame: FrameKey) -> int:
+        """The node of `frame` under `parent`, made where it is new."""
+        key = (parent, frame)
+        node = self._children.get(key)
+        if node is None:
+            node = len(self.parents)
+            self._children[key] = node
+            self.parents.append(parent)
+            self.frames.append(frame)
+        return node
+
+    def descend(self, parent: int, frames: Iterable[FrameKey]) -> int:
+        """The node at the end of a path below `parent`."""
+        for frame in frames:
+            parent = self.child(parent, frame)
+        return parent
+
+    def add(self, node: int, metric: str, value: float) -> None:
+        """Add to one node's own value."""
+        cells = self.cells.setdefault(metric, {})
+        cells[node] = cells.get(node, 0) + value
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    def to_wire(self) -> dict[str, object]:
+        """Plain lists and strings: frames once, nodes by number."""
+        table: dict[FrameKey, int] = {}
+        frames = [-1]
+        for frame in self.frames[1:]:
+            assert frame is not None
+            frames.append(table.setdefault(frame, len(table)))
+        return {
+            "frames": [list(frame) for frame in table],
+            "parents": self.parents,
+            "node_frames": frames,
+            "cells": {
+                metric: [list(cells), list(cells.values())] for metric, cells in self.cells.items()
+            },
+        }
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, object]) -> ObservedTree:
+        """The inverse of `to_wire`. Raises KeyError, TypeError or IndexError for anything else."""
+        tree = cls()
+        table: list[FrameKey] = [tuple(frame) for frame in wire["frames"]]  # type: ignore[attr-defined]
+        parents: list[int] = wire["parents"]  # type: ignore[assignment]
+        numbers: list[int] = wire["node_frames"]  # type: ignore[assignment]
+        for parent, number in zip(parents[1:], numbers[1:], strict=True):
+            tree.child(parent, table[number])
+        cells: dict[str, tuple[list[int], list[float]]] = wire["cells"]  # type: ignore[assignment]
+        for metric, (nodes, values) in cells.items():
+            tree.cells[metric] = dict(zip(nodes, values, strict=True))
+        return tree
+
+
+def frame_key(frame: Frame) -> FrameKey:
+    """A frame as the plain tuple that trees are keyed by."""
+    return (frame.kind, frame.name, frame.file, frame.line, frame.module)

@@ -1,0 +1,139 @@
+"""One dataclass a table: its fields are the table's columns, in order. Times are nanoseconds.
+
+`start_ns` counts from the run's start on the machine's monotonic clock. None means not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Status = Literal["recording", "complete", "partial", "failed"]
+PassName = Literal["clean", "anatomy"]
+Treatment = Literal["clean", "sampled", "anchored", "traced"]
+"""What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassRow:
+    """One run over the workload in one process, with its instruments."""
+
+    table: ClassVar[str] = "pass"
+    name: str
+    status: Status
+    reason: str | None
+    pid: int | None
+    start_ns: int | None
+    wall_ns: int | None
+    peak_rss_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReportRow:
+    """What a probe says about itself: its cost, its losses, its rate, its calibration."""
+
+    table: ClassVar[str] = "probe_report"
+    pass_name: str
+    probe: str
+    name: str
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """A phase, a part of one, or a decode step, with the counters read at its edges."""
+
+    table: ClassVar[str] = "span"
+    pass_name: str
+    id: int
+    parent: int | None
+    name: str
+    """`startup`, `import`, `load`, `warmup`, `request`; in a request `tokenize`, `prepare`, `prefill`,
+    `decode`, `detokenize`; `step` in decode; free names for parts of load."""
+    repetition: int | None
+    step: int | None
+    """Index of the forward call in its request: 0 is prefill."""
+    treatment: Treatment
+    start_ns: int
+    wall_ns: int
+    tokens: int | None
+    """Query tokens that the span's forward calls were given, over the whole batch."""
+    kv_tokens: int | None
+    """Length of the key/value cache before the span, per sequence."""
+    thread_cpu_ns: int | None
+    process_cpu_ns: int | None
+    run_queue_ns: int | None
+    """Time in which the main thread could run but had no CPU."""
+    disk_wait_ns: int | None
+    """Time in which the main thread, or a worker that it had given work to, slept on storage (sampled)."""
+    minor_faults: int | None
+    major_faults: int | None
+    read_bytes: int | None
+    """Bytes that the process made the storage layer fetch."""
+    rss_bytes: int | None
+    """Resident set at the span's end."""
+    rss_file_bytes: int | None
+    peak_rss_bytes: int | None
+    device_bytes: int | None
+    device_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A stretch in which frames were observed; its cells hang below it."""
+
+    table: ClassVar[str] = "window"
+    pass_name: str
+    id: int
+    kind: Literal["sampled", "traced"]
+    span_name: str
+    step: int | None
+    wall_ns: int
+    """As observed, with the instruments attached."""
+    samples: int | None
+    events: int | None
+    dropped: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """One number at one node in one window, as observed: scaling is the analysis' work."""
+
+    table: ClassVar[str] = "cell"
+    window: int
+    node: int
+    metric: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorRow:
+    """What one `nn.Module` instance took in one step under module hooks alone, children apart."""
+
+    table: ClassVar[str] = "anchor"
+    pass_name: str
+    repetition: int
+    step: int
+    module: str
+    calls: int
+    child_calls: int
+    """Calls of other modules from within: each adds the hooks' own cost to `wall_ns`."""
+    wall_ns: int
+    cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeRow:
+    """One reading of a quantity over time."""
+
+    table: ClassVar[str] = "gauge"
+    pass_name: str
+    name: str
+    time_ns: int
+    value: float
+
+
+Row = PassRow | ProbeReportRow | SpanRow | WindowRow | CellRow | AnchorRow | GaugeRow
+STREAMED = (PassRow, ProbeReportRow, SpanRow, WindowRow, AnchorRow, GaugeRow)
+"""The rows that a recording process may send; cells and nodes travel inside a tree."""

@@ -1,0 +1,186 @@
+"""Writes a profile as the run goes, so that whatever ends the run leaves a readable file.
+
+The status is `recording` until `finish`; a reader shows a file whose writer is gone as `partial`. Each
+batch is one transaction. When the disk is full, a small reserve beside the file is given up so that the
+status can still be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import sqlite3
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.store import metrics
+from llmflame.store.model import Fact
+from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.rows import PassRow, Row, Status, WindowRow
+from llmflame.store.text import storable
+
+Scalar = str | int | float | bool | None
+
+APPLICATION_ID = 0x4C4C4D46
+"""SQLite's own mark of a file's kind: "LLMF"."""
+SCHEMA_VERSION = 1
+RESERVE_BYTES = 256 * 1024
+"""Enough for SQLite to commit a status when nothing else is left on the disk."""
+
+
+class DiskFullError(ProgramFailedError):
+    """The file can't grow any more; what was committed before stays readable."""
+
+
+class ProfileWriter:
+    """Owns the file from creation to `finish` or `abandon`. Not for use by several threads at once."""
+
+    def __init__(self, path: Path, *, version: str, mode: str, max_pages: int | None = None) -> None:
+        self.path = path
+        self._nodes: dict[tuple[int | None, FrameKey], int] = {}
+        self._frames: dict[FrameKey, int] = {}
+        self._reserve = path.with_name(path.name + "-reserve")
+        try:
+            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._create(version, mode, max_pages)
+        except (OSError, sqlite3.Error) as error:
+            self._reserve.unlink(missing_ok=True)
+            raise UsageError(f"can't write {path}: {error}") from error
+
+    def _create(self, version: str, mode: str, max_pages: int | None) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if max_pages is not None:
+            db.execute(f"PRAGMA max_page_count = {int(max_pages)}")
+        schema = resources.files("llmflame.store").joinpath("schema.sql").read_text("utf-8")
+        db.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; {schema} COMMIT;")
+        with self._transaction():
+            started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            db.execute(
+                "INSERT INTO run VALUES (1, ?, ?, NULL, 'recording', NULL, ?)", (version, started, mode)
+            )
+            db.executemany(
+                "INSERT INTO metric VALUES (?, ?, ?, ?, ?)",
+                [(metrics.ID[m.name], m.name, m.unit, m.fold, m.label) for m in metrics.ALL],
+            )
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Any:
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise DiskFullError(f"can't write {self.path}: {error}") from error
+            raise
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def facts(self, facts: Iterable[Fact]) -> None:
+        """Store what the machine is."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO machine VALUES (?, ?, ?, ?, ?)",
+                [_plain(dataclasses.astuple(fact)) for fact in facts],
+            )
+
+    def subject(self, properties: Mapping[str, Scalar]) -> None:
+        """Store or amend what was run."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO subject VALUES (?, ?)", [_plain(row) for row in properties.items()]
+            )
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Store rows of any tables in one transaction. A pass row replaces the one of the same name."""
+        with self._transaction():
+            for row in rows:
+                self._insert(row)
+
+    def _insert(self, row: Row) -> None:
+        values = _plain(dataclasses.astuple(row))
+        verb = "INSERT OR REPLACE" if isinstance(row, PassRow) else "INSERT"
+        self._db.execute(f"{verb} INTO {row.table} VALUES ({', '.join('?' * len(values))})", values)
+
+    def tree(self, window: WindowRow, tree: ObservedTree) -> None:
+        """Store one window and all that was seen in it."""
+        known_nodes, known_frames = dict(self._nodes), dict(self._frames)
+        try:
+            with self._transaction():
+                self._insert(window)
+                self._cells(window, tree)
+        except BaseException:
+            self._nodes, self._frames = known_nodes, known_frames
+            raise
+
+    def _cells(self, window: WindowRow, tree: ObservedTree) -> None:
+        phase = self._node(None, ("phase", window.span_name, None, None, None))
+        ids = [phase]
+        for parent, frame in zip(tree.parents[1:], tree.frames[1:], strict=True):
+            assert frame is not None
+            ids.append(self._node(ids[parent], frame))
+        for metric, cells in tree.cells.items():
+            self._db.executemany(
+                "INSERT INTO cell VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                [
+                    (window.id, ids[node], metrics.ID[metric], round(value))
+                    for node, value in cells.items()
+                    if value
+                ],
+            )
+
+    def _node(self, parent: int | None, frame: FrameKey) -> int:
+        key = (parent, frame)
+        node = self._nodes.get(key)
+        if node is None:
+            number = self._frame(frame)
+            node = len(self._nodes) + 1
+            self._db.execute("INSERT INTO node VALUES (?, ?, ?)", (node, parent, number))
+            self._nodes[key] = node
+        return node
+
+    def _frame(self, frame: FrameKey) -> int:
+        number = self._frames.get(frame)
+        if number is None:
+            number = len(self._frames) + 1
+            self._db.execute("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", (number, *_plain(frame)))
+            self._frames[frame] = number
+        return number
+
+    def finish(self, status: Status, reason: str | None = None) -> None:
+        """Say how the run ended and close into a single file."""
+        ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._reserve.unlink(missing_ok=True)
+        reason = storable(reason) if reason else None
+        try:
+            self._db.execute("PRAGMA max_page_count = 4294967294")
+            with self._transaction():
+                self._db.execute(
+                    "UPDATE run SET ended_at = ?, status = ?, reason = ? WHERE id = 1", (ended, status, reason)
+                )
+            self._db.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            self._db.close()
+
+    def abandon(self) -> None:
+        """Close and remove the file: nothing was recorded that anybody could want."""
+        self._db.close()
+        for suffix in ("", "-wal", "-shm", "-reserve", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def _plain(values: Iterable[object]) -> list[object]:
+    return [storable(value) if isinstance(value, str) else value for value in values]

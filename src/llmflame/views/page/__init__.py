@@ -1,0 +1,5 @@
+"""The one-file HTML report: everything a profile says, with nothing fetched from anywhere."""
+
+from llmflame.views.page.page import PageData, render_page
+
+__all__ = ["PageData", "render_page"]

@@ -1,0 +1,271 @@
+/** The page as a whole: ties the model to what is drawn, and keys to what they do. */
+
+import { Palette } from "./colour";
+import { drawCrumbs } from "./crumbs";
+import type { Report } from "./data";
+import { drawDetails } from "./details";
+import { byId, el } from "./dom";
+import { Facts } from "./facts";
+import { FlameChart } from "./flame";
+import { clip, formatCount, formatShare, formatValue } from "./format";
+import { drawHelp } from "./help";
+import { drawFigures, drawLead, drawStatus } from "./lead";
+import { drawLegend } from "./legend";
+import { Model } from "./model";
+import { drawPhases, phasesOf, type Phase } from "./phases";
+import { TreeSource } from "./source";
+import type { ViewState } from "./state";
+import { FrameTable } from "./table";
+import { Theme } from "./theme";
+import { Toolbar } from "./toolbar";
+import { Tooltip } from "./tooltip";
+
+export class App {
+  readonly model: Model;
+  readonly chart: FlameChart;
+  private readonly theme: Theme;
+  private readonly toolbar: Toolbar;
+  private readonly tooltip: Tooltip;
+  private readonly table: FrameTable;
+  private readonly phases: Phase[];
+  private readonly help = byId<HTMLDialogElement>("help");
+  private source: TreeSource;
+  private walked: number[] = [];
+  private drawn = false;
+
+  constructor(report: Report) {
+    this.model = new Model(report);
+    const facts = new Facts(report.summary);
+    const wall = report.tree.metrics.findIndex(({ name }) => name === "wall_ns");
+    this.phases = phasesOf(facts, report.tree, wall);
+    this.theme = new Theme(byId("theme"), () => this.recolour());
+    this.tooltip = new Tooltip(byId("tooltip"));
+    drawStatus(byId("status"), facts);
+    drawLead(byId("lead"), report.title, facts);
+    drawFigures(byId("figures"), facts);
+    drawHelp(this.help);
+    byId("footer").textContent = "One file: it fetches nothing and sends nothing.";
+    this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, {
+      change: (change) => this.change(change),
+      walk: (by) => this.walk(by),
+      leaveSearch: () => this.chart.element.focus(),
+    });
+    this.chart = new FlameChart(byId("flame"), {
+      hover: (node, hidden, event) => this.hover(node, hidden, event),
+      pick: (node) => this.zoomTo(node, node),
+    });
+    this.table = new FrameTable(byId("table"), (row) => this.select(row.node));
+    byId("help-open").addEventListener("click", () => this.help.showModal());
+    document.addEventListener("keydown", (event) => this.key(event));
+    window.addEventListener("popstate", () => this.restore());
+    window.addEventListener("hashchange", () => this.restore());
+    this.source = this.makeSource();
+    if (this.model.metric < 0)
+      byId("flame").replaceChildren(el("p", { class: "note" }, "This profile holds no numbers to draw."));
+    this.restore();
+  }
+
+  private restore(): void {
+    if (this.drawn && location.hash.replace(/^#/, "") === this.model.fragment()) return;
+    this.drawn = true;
+    this.model.restore(location.hash);
+    this.refresh(false);
+    if (this.model.selected !== this.model.zoom) this.reveal(this.model.selected);
+  }
+
+  private makeSource(): TreeSource {
+    const { tree, state, metric } = this.model;
+    const palette = new Palette(tree, state.colour, this.theme.scheme);
+    return new TreeSource(tree, metric, state.order, palette);
+  }
+
+  /** After the tree, the metric, the order or the colours have changed. */
+  private refresh(glide: boolean): void {
+    const { model } = this;
+    this.source = this.makeSource();
+    this.chart.recolour(this.theme.ink());
+    if (model.metric >= 0)
+      this.chart.show(this.source, model.state.shape === "flame", model.tree.height[0] + 1);
+    this.chart.mark({ hit: model.matches?.hit ?? null, hovered: -1 });
+    this.walked = model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? [];
+    this.showZoom(glide);
+    this.showSelected();
+  }
+
+  private showZoom(glide: boolean): void {
+    const { model } = this;
+    const { tree, zoom, metric, state } = model;
+    const scheme = this.theme.scheme;
+    const phase = tree.nearest(zoom, "phase");
+    drawPhases(byId("phases"), this.phases, scheme, phase < 0 ? null : tree.frame(phase).name, (item) => {
+      const node = model.tree.children(0).find((child) => model.tree.frame(child).name === item.name);
+      if (node !== undefined) this.zoomTo(node, node);
+    });
+    drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
+    this.chart.mark({ zoomed: zoom });
+    this.toolbar.show(state, this.found());
+    if (metric < 0) return;
+    this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
+    drawLegend(byId("legend"), tree, zoom, metric, state.colour, scheme);
+  }
+
+  private showSelected(): void {
+    const { model } = this;
+    const { tree, selected, metric } = model;
+    const scheme = this.theme.scheme;
+    const same = selected > 0 ? (node: number): boolean => model.ranking.alike(node, selected) : null;
+    this.chart.mark({ selected, same });
+    if (metric < 0) return;
+    drawDetails(byId("details"), tree, selected, metric, scheme, {
+      zoom: (node) => this.zoomTo(node, node),
+      find: (query) => this.change({ query, regex: false }),
+    });
+    this.table.show({
+      rows: model.top(),
+      metric: tree.metrics[metric],
+      within: tree.frame(model.zoom).name,
+      whole: tree.total(metric)[model.zoom],
+      hasCalls: tree.metrics.some(({ name }) => name === "calls"),
+      scheme,
+      isSelected: (row) => model.ranking.alike(row.node, selected),
+    });
+    this.speak();
+  }
+
+  private speak(): void {
+    const { tree, selected, metric } = this.model;
+    const total = tree.total(metric);
+    const value = formatValue(total[selected], tree.metrics[metric].unit);
+    const share = formatShare(total[0] > 0 ? total[selected] / total[0] : 0);
+    byId("spoken").textContent = `${clip(tree.frame(selected).name, 120)}, ${value}, ${share} of run`;
+  }
+
+  private found(): string {
+    const { model } = this;
+    if (model.complaint !== "") return model.complaint;
+    if (model.matches === null || model.metric < 0) return "";
+    const count = model.matches.count(model.zoom);
+    const share = formatShare(model.matches.share(model.zoom, model.tree.total(model.metric)));
+    const whole = model.zoom === 0 ? "run" : clip(model.tree.frame(model.zoom).name, 24);
+    return count === 0 ? "no match" : `${formatCount(count)} frames, ${share} of ${whole}`;
+  }
+
+  private change(change: Partial<ViewState>): void {
+    this.model.change(change);
+    this.refresh(false);
+    this.remember(false);
+  }
+
+  private zoomTo(zoom: number, selected: number): void {
+    const moved = zoom !== this.model.zoom;
+    this.model.goTo(zoom, selected);
+    this.tooltip.hide();
+    this.walked = this.model.matches?.ranked(zoom, this.model.tree.total(this.model.metric)) ?? [];
+    this.showZoom(true);
+    this.showSelected();
+    this.remember(moved);
+  }
+
+  private select(node: number): void {
+    this.model.goTo(this.model.zoom, node);
+    this.showSelected();
+    this.reveal(node);
+    this.remember(false);
+  }
+
+  private reveal(node: number): void {
+    this.chart.reveal(node, this.model.tree.depth[node]);
+  }
+
+  private remember(asStep: boolean): void {
+    const fragment = this.model.fragment();
+    try {
+      if (asStep) history.pushState(null, "", `#${fragment}`);
+      else history.replaceState(null, "", `#${fragment}`);
+    } catch {
+      // Inside a notebook's frame there is no address to keep.
+    }
+  }
+
+  private walk(by: 1 | -1): void {
+    const count = this.walked.length;
+    if (count === 0) return;
+    const at = this.walked.indexOf(this.model.selected);
+    const next = at < 0 ? (by > 0 ? 0 : count - 1) : (at + by + count) % count;
+    this.select(this.walked[next]);
+    this.toolbar.say(`${formatCount(next + 1)} / ${formatCount(count)}, ${this.found()}`);
+  }
+
+  private hover(node: number, hidden: number, event: PointerEvent | null): void {
+    const { tree, metric, zoom } = this.model;
+    this.chart.mark({ hovered: node });
+    if (event === null || metric < 0) return this.tooltip.hide();
+    if (node < 0) return this.tooltip.showHidden(hidden, event);
+    this.tooltip.showNode(tree, node, metric, zoom, event);
+  }
+
+  private recolour(): void {
+    this.chart.recolour(this.theme.ink());
+    this.refresh(false);
+  }
+
+  private key(event: KeyboardEvent): void {
+    const target = event.target instanceof Element ? event.target : null;
+    if (event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
+    if (target?.closest("input, select, textarea") != null) return;
+    const inChart = target === this.chart.element || target === document.body;
+    const act = this.letterKey(event.key) ?? (inChart ? this.chartKey(event.key) : null);
+    if (act === null) return;
+    event.preventDefault();
+    act();
+  }
+
+  private letterKey(key: string): (() => void) | null {
+    const { state } = this.model;
+    const actions: Record<string, () => void> = {
+      "/": () => this.toolbar.search.select(),
+      "?": () => this.help.showModal(),
+      n: () => this.walk(1),
+      N: () => this.walk(-1),
+      o: () => this.change({ order: state.order === "call" ? "heavy" : "call" }),
+      i: () => this.change({ shape: state.shape === "icicle" ? "flame" : "icicle" }),
+      c: () => this.change({ colour: state.colour === "kind" ? "class" : "kind" }),
+      m: () => this.change({ merge: !state.merge }),
+      t: () => this.theme.toggle(),
+      Escape: () => this.zoomTo(0, 0),
+    };
+    return actions[key] ?? null;
+  }
+
+  private chartKey(key: string): (() => void) | null {
+    const { model, source } = this;
+    const { selected } = model;
+    const up = model.state.shape === "flame" ? "ArrowDown" : "ArrowUp";
+    const down = up === "ArrowUp" ? "ArrowDown" : "ArrowUp";
+    const parent = source.parent(selected);
+    const sibling = (by: number): void => {
+      const row = parent < 0 ? [selected] : source.children(parent).filter((node) => source.total(node) > 0);
+      const next = row[row.indexOf(selected) + by];
+      if (next !== undefined) this.select(next);
+    };
+    const actions: Record<string, () => void> = {
+      [up]: () => parent >= 0 && this.select(parent),
+      [down]: () => {
+        const children = source.children(selected);
+        const heaviest = children.reduce(
+          (best, node) => (source.total(node) > source.total(best) ? node : best),
+          children[0],
+        );
+        if (heaviest !== undefined && source.total(heaviest) > 0) this.select(heaviest);
+      },
+      ArrowLeft: () => sibling(-1),
+      ArrowRight: () => sibling(1),
+      Enter: () => this.zoomTo(selected, selected),
+      Backspace: () => {
+        const above = source.parent(model.zoom);
+        if (above >= 0) this.zoomTo(above, above);
+      },
+    };
+    return actions[key] ?? null;
+  }
+}

@@ -1,0 +1,144 @@
+/** Colours of frames: by what they are, or by the class of the module that they belong to. */
+
+import { hash } from "./state";
+import type { CallTree, Frame } from "./tree";
+
+export type Scheme = "light" | "dark";
+
+/** [hue, chroma factor]: lightness is the scheme's, so that text reads equally well on all of them. */
+type Tint = readonly [hue: number, strength: number];
+
+const KINDS: Record<string, Tint> = {
+  run: [70, 0.12],
+  phase: [70, 0.25],
+  python: [250, 0.7],
+  module: [165, 0.85],
+  op: [80, 1],
+  builtin: [290, 0.6],
+  runtime: [330, 0.75],
+  kernel: [28, 1.05],
+  thread: [215, 0.5],
+  other: [70, 0.1],
+};
+
+export const KIND_NAMES: Record<string, string> = {
+  run: "Run",
+  phase: "Phase",
+  python: "Python",
+  module: "Module",
+  op: "Operator",
+  builtin: "Builtin",
+  runtime: "Runtime call",
+  kernel: "Kernel",
+  thread: "Thread",
+  other: "Other",
+};
+
+const PHASES: Record<string, Tint> = {
+  startup: [70, 0.18],
+  import: [250, 0.75],
+  load: [290, 0.75],
+  warmup: [70, 0.4],
+  tokenize: [335, 0.7],
+  prepare: [215, 0.6],
+  prefill: [55, 1.1],
+  decode: [165, 0.95],
+  detokenize: [335, 0.45],
+};
+
+const CLASS_HUES = [28, 55, 85, 125, 160, 190, 220, 250, 280, 310, 335, 5];
+const GREY: Tint = [70, 0.08];
+
+function paint([hue, strength]: Tint, scheme: Scheme, shade: number): string {
+  const lightness = scheme === "light" ? 0.885 - shade * 0.014 : 0.415 + shade * 0.014;
+  const chroma = (scheme === "light" ? 0.075 : 0.078) * strength;
+  return `oklch(${lightness.toFixed(3)} ${chroma.toFixed(4)} ${hue})`;
+}
+
+/** Phases are stronger than what is below them: they are the map of the page. */
+export function phaseColour(name: string, scheme: Scheme): string {
+  const [hue, strength] = PHASES[name] ?? [CLASS_HUES[hash(name) % CLASS_HUES.length], 0.7];
+  return paint([hue, strength * 1.3], scheme, 4);
+}
+
+export function kindColour(kind: string, scheme: Scheme): string {
+  return paint(KINDS[kind] ?? GREY, scheme, 1.5);
+}
+
+/**
+ * A colour for each module class: the one that its name hashes to, or the next that no class before it in the
+ * alphabet has taken. The same model has the same colours in each report.
+ */
+export class ClassColours {
+  private readonly tints = new Map<string, Tint>();
+
+  constructor(
+    tree: CallTree,
+    private readonly scheme: Scheme,
+  ) {
+    const names = new Set(tree.frames.filter(({ kind }) => kind === "module").map(({ name }) => name));
+    const taken = new Set<number>();
+    for (const name of [...names].sort()) {
+      let slot = hash(name) % CLASS_HUES.length;
+      if (taken.size === CLASS_HUES.length) taken.clear();
+      while (taken.has(slot)) slot = (slot + 5) % CLASS_HUES.length;
+      taken.add(slot);
+      this.tints.set(name, [CLASS_HUES[slot], 0.75 + ((hash(name) >>> 16) % 3) * 0.13]);
+    }
+  }
+
+  /** Null: outside all modules. */
+  of(name: string | null): string {
+    return paint((name === null ? undefined : this.tints.get(name)) ?? GREY, this.scheme, 1.5);
+  }
+}
+
+/** The class of the module that owns each node, or null: the nearest module at or above it. */
+export function owners(tree: CallTree): (string | null)[] {
+  const owner: (string | null)[] = new Array<string | null>(tree.size).fill(null);
+  for (let node = 0; node < tree.size; node++) {
+    const frame = tree.frame(node);
+    if (frame.kind === "module") owner[node] = frame.name;
+    else if (tree.parent[node] >= 0) owner[node] = owner[tree.parent[node]];
+  }
+  return owner;
+}
+
+/** Colours of nodes, each made once. */
+export class Palette {
+  private readonly byFrame: (string | undefined)[] = [];
+  private readonly byClass = new Map<string | null, string>();
+  private classes: ClassColours | null = null;
+  private owner: (string | null)[] | null = null;
+
+  constructor(
+    private readonly tree: CallTree,
+    private readonly by: "kind" | "class",
+    private readonly scheme: Scheme,
+  ) {}
+
+  of(node: number): string {
+    return this.by === "class" ? this.ofClass(node) : this.ofKind(node);
+  }
+
+  private ofKind(node: number): string {
+    const index = this.tree.frameOf[node];
+    return (this.byFrame[index] ??= frameColour(this.tree.frames[index], this.scheme));
+  }
+
+  private ofClass(node: number): string {
+    this.owner ??= owners(this.tree);
+    const name = this.owner[node];
+    let colour = this.byClass.get(name);
+    if (colour === undefined) {
+      colour = (this.classes ??= new ClassColours(this.tree, this.scheme)).of(name);
+      this.byClass.set(name, colour);
+    }
+    return colour;
+  }
+}
+
+function frameColour(frame: Frame, scheme: Scheme): string {
+  if (frame.kind === "phase") return phaseColour(frame.name, scheme);
+  return paint(KINDS[frame.kind] ?? GREY, scheme, hash(frame.name) % 4);
+}

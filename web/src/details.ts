@@ -1,0 +1,143 @@
+/** Everything about the selected frame. */
+
+import { kindColour, KIND_NAMES, type Scheme } from "./colour";
+import { button, el, styled } from "./dom";
+import { clip, formatCount, formatShare, formatValue, NONE } from "./format";
+import type { CallTree } from "./tree";
+
+const ORIGINS: Record<string, string> = {
+  measured: "measured, with no tracing at work",
+  traced: "traced in a window",
+  sampled: "sampled",
+  scaled: "traced, then scaled to the undisturbed time",
+  computed: "computed from other numbers",
+  mixed: "obtained in several ways",
+};
+
+export interface DetailsEvents {
+  zoom(node: number): void;
+  find(name: string): void;
+}
+
+export function drawDetails(
+  place: HTMLElement,
+  tree: CallTree,
+  node: number,
+  metric: number,
+  scheme: Scheme,
+  events: DetailsEvents,
+): void {
+  const frame = tree.frame(node);
+  const swatch = styled(el("i", { class: "swatch" }), "background", kindColour(frame.kind, scheme));
+  const count = tree.instances?.[node] ?? 1;
+  const kind = (KIND_NAMES[frame.kind] ?? frame.kind) + (count > 1 ? `, ${formatCount(count)} merged` : "");
+  const zoom = button("Zoom here", {}, () => events.zoom(node));
+  zoom.title = "Enter";
+  place.replaceChildren(
+    el("p", { class: "kind" }, swatch, kind),
+    el("h2", { title: clip(frame.name, 400) }, clip(frame.name, 400)),
+    places(tree, node),
+    bigNumber(tree, node, metric),
+    shares(tree, node, metric),
+    numbers(tree, node),
+    origin(tree, node),
+    el(
+      "p",
+      { class: "actions" },
+      zoom,
+      button("Find all", {}, () => events.find(frame.name)),
+    ),
+  );
+}
+
+function places(tree: CallTree, node: number): HTMLElement {
+  const frame = tree.frame(node);
+  const list = el("div", { class: "places" });
+  if (frame.module !== null) list.append(el("p", { title: "Module" }, frame.module));
+  if (frame.file !== null) {
+    list.append(
+      el("p", { title: "File and line" }, frame.file + (frame.line === null ? "" : `:${frame.line}`)),
+    );
+  }
+  return list;
+}
+
+function bigNumber(tree: CallTree, node: number, metric: number): HTMLElement {
+  const { unit, label } = tree.metrics[metric];
+  const own = tree.self(metric)[node];
+  return el(
+    "p",
+    { class: "big" },
+    el("b", {}, formatValue(tree.total(metric)[node], unit)),
+    el("span", {}, `${label.toLowerCase()}, of it self ${formatValue(own, unit)}`),
+    perCall(tree, node, metric),
+  );
+}
+
+function perCall(tree: CallTree, node: number, metric: number): HTMLElement | null {
+  const { unit, name } = tree.metrics[metric];
+  const calls = tree.self(tree.metrics.findIndex((other) => other.name === "calls"))[node];
+  if (name === "calls" || calls <= 1) return null;
+  return el(
+    "span",
+    {},
+    `${formatValue(tree.total(metric)[node] / calls, unit)} per call, ${formatCount(calls)} calls`,
+  );
+}
+
+function shares(tree: CallTree, node: number, metric: number): HTMLElement {
+  const total = tree.total(metric);
+  const phase = tree.nearest(node, "phase");
+  const rows: [string, number][] = [["run", 0]];
+  if (phase > 0 && phase !== node) rows.unshift([clip(tree.frame(phase).name, 24), phase]);
+  const parent = tree.parent[node];
+  if (parent > 0 && parent !== phase) rows.unshift(["parent", parent]);
+  const list = el("dl", { class: "shares" });
+  for (const [label, whole] of rows) {
+    const share = total[whole] > 0 ? total[node] / total[whole] : 0;
+    const meter = el(
+      "span",
+      { class: "meter" },
+      styled(el("span"), "width", `${Math.min(100, share * 100)}%`),
+    );
+    list.append(el("dt", {}, `of ${label}`), el("dd", {}, meter, formatShare(share)));
+  }
+  return list;
+}
+
+function numbers(tree: CallTree, node: number): HTMLElement {
+  const body = el("tbody");
+  tree.metrics.forEach(({ label, unit, name }, index) => {
+    const total = tree.total(index)[node];
+    const own = tree.self(index)[node];
+    if (total === 0 && own === 0) return;
+    const single = name === "calls";
+    body.append(
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, label),
+        el("td", {}, single ? formatValue(own, unit) : formatValue(total, unit)),
+        el("td", {}, single || own === 0 ? NONE : formatValue(own, unit)),
+      ),
+    );
+  });
+  if (body.childElementCount === 0) return el("p", { class: "muted" }, "No metric has anything here.");
+  const head = el(
+    "tr",
+    {},
+    el("td"),
+    el("th", { scope: "col" }, "total"),
+    el("th", { scope: "col" }, "self"),
+  );
+  return el("table", {}, el("thead", {}, head), body);
+}
+
+function origin(tree: CallTree, node: number): HTMLElement {
+  const name = tree.originNames[tree.origin[node]];
+  return el(
+    "p",
+    { class: "origin" },
+    `Time: ${name === undefined ? "of unknown origin" : (ORIGINS[name] ?? name)}.`,
+  );
+}

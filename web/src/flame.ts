@@ -1,0 +1,294 @@
+/** The flame graph on a canvas: draws a source, and says what the pointer does to it. */
+
+import { el } from "./dom";
+import { layout, locate, within, type Box, type FlameSource, type Span } from "./layout";
+import { drawBoxes, ROW, type Ink, type Marks } from "./paint";
+
+export interface FlameEvents {
+  /** The pointer is over a node (-1: over none), or over a box that stands for `hidden` siblings. */
+  hover(node: number, hidden: number, event: PointerEvent | null): void;
+  pick(node: number): void;
+}
+
+const MIN_WIDTH = 0.5;
+const GLIDE_MS = 190;
+const WHOLE: Span = { from: 0, to: 1 };
+
+interface Pose {
+  view: Span;
+  scroll: number;
+}
+
+export class FlameChart {
+  readonly canvas: HTMLCanvasElement;
+  boxes: Box[] = [];
+  private readonly scroller: HTMLElement;
+  private readonly spacer: HTMLElement;
+  private source: FlameSource | null = null;
+  private rows = 1;
+  private inverted = false;
+  private view: Span = WHOLE;
+  private marks: Marks = { selected: -1, hovered: -1, zoomed: 0, hit: null, same: null };
+  private ink: Ink | null = null;
+  private glide: { from: Pose; to: Pose; start: number } | null = null;
+  private pending = 0;
+  private drag: { x: number; y: number; view: Span; scroll: number; moved: boolean } | null = null;
+
+  constructor(
+    host: HTMLElement,
+    private readonly events: FlameEvents,
+  ) {
+    this.canvas = el("canvas", { class: "flame-canvas" });
+    this.spacer = el("div", { class: "flame-spacer" });
+    this.scroller = el(
+      "div",
+      {
+        class: "flame-scroller",
+        tabindex: "0",
+        role: "application",
+        "aria-roledescription": "flame graph",
+        "aria-label": "Flame graph. Arrow keys move between frames, Enter zooms, Escape shows the whole run.",
+      },
+      this.canvas,
+      this.spacer,
+    );
+    host.append(this.scroller);
+    host.style.setProperty("--row", `${ROW}px`);
+    new ResizeObserver(() => this.redraw()).observe(this.scroller);
+    this.listen();
+  }
+
+  get element(): HTMLElement {
+    return this.scroller;
+  }
+
+  /** `rows` is the height of the whole tree: the graph takes no more room than that. */
+  show(source: FlameSource, inverted: boolean, rows: number): void {
+    this.scroller.style.setProperty("--rows", String(rows));
+    this.source = source;
+    this.inverted = inverted;
+    this.redraw();
+  }
+
+  mark(marks: Partial<Marks>): void {
+    this.marks = { ...this.marks, ...marks };
+    this.redraw();
+  }
+
+  recolour(ink: Ink): void {
+    this.ink = ink;
+    this.redraw();
+  }
+
+  /** Fills the width with a node; `rows` is how many rows the node's subtree reaches down to. */
+  fit(node: number, depth: number, rows: number, glide: boolean): void {
+    if (this.source === null) return;
+    const span = locate(this.source, node);
+    const scrollBefore = this.rowTop(depth) - this.scroller.scrollTop;
+    this.rows = rows;
+    this.spacer.style.height = `${rows * ROW}px`;
+    const top = Math.max(0, (depth - 2) * ROW);
+    const height = this.scroller.clientHeight;
+    const scroll = this.inverted ? Math.max(0, rows * ROW - height - top) : top;
+    if (!glide) {
+      this.view = within(span);
+      this.glide = null;
+      this.scroller.scrollTop = scroll;
+      return this.redraw();
+    }
+    if (this.inverted) this.scroller.scrollTop = this.rowTop(depth) - scrollBefore;
+    this.glideTo({ view: within(span), scroll: clampScroll(this.scroller, scroll) });
+  }
+
+  /** Brings a node into sight, and makes it wide enough to be seen. */
+  reveal(node: number, depth: number, wanted = 24): void {
+    if (this.source === null) return;
+    const span = locate(this.source, node);
+    this.rows = Math.max(this.rows, depth + 1);
+    this.spacer.style.height = `${this.rows * ROW}px`;
+    const width = this.scroller.clientWidth;
+    const share = span.to - span.from;
+    let view = this.view;
+    if ((share * width) / (view.to - view.from) < Math.min(wanted, 6)) {
+      const room = Math.max(share, (share * width) / (wanted * 4));
+      const middle = (span.from + span.to) / 2;
+      view = within({ from: middle - room / 2, to: middle + room / 2 });
+    } else if (span.to <= view.from || span.from >= view.to) {
+      const half = (view.to - view.from) / 2;
+      const middle = (span.from + span.to) / 2;
+      view = within({ from: middle - half, to: middle + half });
+    }
+    const top = this.rowTop(depth);
+    let scroll = this.scroller.scrollTop;
+    if (top < scroll + ROW) scroll = top - ROW;
+    else if (top + 2 * ROW > scroll + this.scroller.clientHeight)
+      scroll = top + 2 * ROW - this.scroller.clientHeight;
+    this.glideTo({ view, scroll: clampScroll(this.scroller, scroll) });
+  }
+
+  boxAt(event: MouseEvent): Box | null {
+    const area = this.canvas.getBoundingClientRect();
+    const x = event.clientX - area.left;
+    const y = event.clientY - area.top;
+    for (let at = this.boxes.length - 1; at >= 0; at--) {
+      const box = this.boxes[at];
+      const top = this.rowTop(box.depth) - this.scroller.scrollTop;
+      if (y >= top && y < top + ROW && x >= box.x && x < box.x + Math.max(box.width, 1)) return box;
+    }
+    return null;
+  }
+
+  redraw(): void {
+    if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.draw(now));
+  }
+
+  private rowTop(depth: number): number {
+    if (!this.inverted) return depth * ROW;
+    return Math.max(this.rows * ROW, this.scroller.clientHeight) - (depth + 1) * ROW;
+  }
+
+  private glideTo(to: Pose): void {
+    const from = { view: this.view, scroll: this.scroller.scrollTop };
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.glide = { from, to, start: still ? -Infinity : performance.now() };
+    this.redraw();
+  }
+
+  private step(now: number): void {
+    if (this.glide === null) return;
+    const { from, to, start } = this.glide;
+    const part = Math.min(1, Math.max(0, (now - start) / GLIDE_MS));
+    const eased = 1 - (1 - part) ** 3;
+    const mix = (a: number, b: number): number => (part === 1 ? b : a + (b - a) * eased);
+    this.view = { from: mix(from.view.from, to.view.from), to: mix(from.view.to, to.view.to) };
+    this.scroller.scrollTop = mix(from.scroll, to.scroll);
+    if (part === 1) this.glide = null;
+    else this.redraw();
+  }
+
+  private draw(now: number): void {
+    this.pending = 0;
+    this.step(now);
+    if (this.source === null || this.ink === null) return;
+    const width = this.scroller.clientWidth;
+    const height = this.scroller.clientHeight;
+    if (width === 0 || height === 0) return;
+    const ratio = window.devicePixelRatio || 1;
+    if (
+      this.canvas.width !== Math.round(width * ratio) ||
+      this.canvas.height !== Math.round(height * ratio)
+    ) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.width = `${width}px`;
+      this.canvas.style.height = `${height}px`;
+      this.spacer.style.marginTop = `${-height}px`;
+    }
+    const scroll = this.scroller.scrollTop;
+    const floor = this.inverted ? this.rowTop(0) - scroll + ROW : height + scroll;
+    const maxDepth = Math.ceil(floor / ROW);
+    this.boxes = layout(this.source, { view: this.view, width, maxDepth, minWidth: MIN_WIDTH }).filter(
+      (box) => {
+        const top = this.rowTop(box.depth) - scroll;
+        return top + ROW > 0 && top < height;
+      },
+    );
+    const context = this.canvas.getContext("2d");
+    if (context === null) return;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    drawBoxes(
+      context,
+      this.source,
+      this.boxes,
+      (box) => this.rowTop(box.depth) - scroll,
+      this.ink,
+      this.marks,
+      {
+        width,
+        height,
+        ratio,
+      },
+    );
+  }
+
+  private listen(): void {
+    const { scroller, canvas } = this;
+    scroller.addEventListener("scroll", () => this.redraw(), { passive: true });
+    scroller.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || event.pointerType === "touch") return;
+      this.drag = {
+        x: event.clientX,
+        y: event.clientY,
+        view: this.view,
+        scroll: scroller.scrollTop,
+        moved: false,
+      };
+    });
+    canvas.addEventListener("pointermove", (event) => this.pointerMove(event));
+    canvas.addEventListener("pointerleave", () => {
+      if (this.drag?.moved !== true) this.events.hover(-1, 0, null);
+    });
+    const release = (event: PointerEvent): void => {
+      if (canvas.hasPointerCapture(event.pointerId)) canvas.releasePointerCapture(event.pointerId);
+      canvas.classList.remove("dragging");
+      setTimeout(() => (this.drag = null));
+    };
+    canvas.addEventListener("pointerup", release);
+    canvas.addEventListener("pointercancel", release);
+    canvas.addEventListener("click", (event) => {
+      if (this.drag?.moved === true) return;
+      const box = this.boxAt(event);
+      if (box !== null && box.node >= 0) this.events.pick(box.node);
+    });
+  }
+
+  private pointerMove(event: PointerEvent): void {
+    const drag = this.drag;
+    if (drag !== null && event.buttons === 1) {
+      const dx = event.clientX - drag.x;
+      const dy = event.clientY - drag.y;
+      if (!drag.moved && Math.hypot(dx, dy) < 4) return;
+      if (!drag.moved) {
+        drag.moved = true;
+        this.canvas.setPointerCapture(event.pointerId);
+        this.canvas.classList.add("dragging");
+        this.events.hover(-1, 0, null);
+      }
+      this.scroller.scrollTop = drag.scroll - dy;
+      return this.pan(drag.view, (-dx / this.scroller.clientWidth) * (drag.view.to - drag.view.from));
+    }
+    if (event.pointerType === "touch") return;
+    const box = this.boxAt(event);
+    this.events.hover(box?.node ?? -1, box?.hidden ?? 0, box === null ? null : event);
+  }
+
+  private pan(view: Span, by: number): void {
+    this.glide = null;
+    this.view = within({ from: view.from + by, to: view.to + by });
+    this.redraw();
+  }
+
+  private wheel(event: WheelEvent): void {
+    const width = this.scroller.clientWidth;
+    const span = this.view.to - this.view.from;
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      const pointer = (event.clientX - this.canvas.getBoundingClientRect().left) / width;
+      const wider = span * Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.008);
+      const middle = this.view.from + pointer * span;
+      this.glide = null;
+      this.view = within({ from: middle - pointer * wider, to: middle + (1 - pointer) * wider });
+      return this.redraw();
+    }
+    const sideways = event.shiftKey && event.deltaX === 0 ? event.deltaY : event.deltaX;
+    if (sideways !== 0 && Math.abs(sideways) >= Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+      event.preventDefault();
+      this.pan(this.view, (sideways / width) * span);
+    }
+  }
+}
+
+function clampScroll(scroller: HTMLElement, scroll: number): number {
+  return Math.max(0, Math.min(scroll, scroller.scrollHeight - scroller.clientHeight));
+}

@@ -1,0 +1,133 @@
+/** Where the boxes of a flame graph stand. Pure: knows neither a canvas nor what a node is. */
+
+/** What a flame graph draws: any tree whose nodes are numbers and whose children fit into their parent. */
+export interface FlameSource {
+  readonly root: number;
+  total(node: number): number;
+  /** In the order in which they are drawn. */
+  children(node: number): readonly number[];
+  /** -1 above the root. */
+  parent(node: number): number;
+  label(node: number): FlameLabel;
+  colour(node: number): string;
+}
+
+export interface FlameLabel {
+  readonly name: string;
+  /** Said instead of the name where there is too little room for it. */
+  readonly short: string;
+  /** Said after the name where there is room. */
+  readonly note: string;
+}
+
+/** A part of the root's width, as fractions of it. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Box {
+  /** -1: several siblings, each too narrow to draw. */
+  readonly node: number;
+  readonly depth: number;
+  readonly x: number;
+  readonly width: number;
+  /** How many siblings stand in a box without a node. */
+  readonly hidden: number;
+}
+
+export interface Frame2D {
+  readonly view: Span;
+  readonly width: number;
+  readonly maxDepth: number;
+  /** Narrower boxes are not drawn, in pixels. */
+  readonly minWidth: number;
+}
+
+/** Boxes that can be seen, parents before children. */
+export function layout(source: FlameSource, frame: Frame2D): Box[] {
+  const boxes: Box[] = [];
+  const scale = frame.width / (frame.view.to - frame.view.from);
+  const stack: [node: number, depth: number, from: number, share: number][] = [[source.root, 0, 0, 1]];
+  if (!(source.total(source.root) > 0)) return boxes;
+  while (stack.length > 0) {
+    const [node, depth, from, share] = stack.pop() as [number, number, number, number];
+    boxes.push({ node, depth, x: (from - frame.view.from) * scale, width: share * scale, hidden: 0 });
+    if (depth < frame.maxDepth) placeChildren(source, frame, scale, node, depth, from, share, boxes, stack);
+  }
+  return boxes;
+}
+
+function placeChildren(
+  source: FlameSource,
+  frame: Frame2D,
+  scale: number,
+  node: number,
+  depth: number,
+  from: number,
+  share: number,
+  boxes: Box[],
+  stack: [number, number, number, number][],
+): void {
+  const children = source.children(node);
+  const unit = share / spread(source, node, children);
+  let at = from;
+  let hidden = 0;
+  let hiddenFrom = from;
+  const flush = (): void => {
+    const width = (at - hiddenFrom) * scale;
+    if (hidden > 0 && width >= frame.minWidth) {
+      boxes.push({ node: -1, depth: depth + 1, x: (hiddenFrom - frame.view.from) * scale, width, hidden });
+    }
+    hidden = 0;
+  };
+  for (const child of children) {
+    const part = Math.max(0, source.total(child)) * unit;
+    if (at >= frame.view.to) break;
+    if (part > 0 && at + part > frame.view.from) {
+      if (part * scale >= frame.minWidth) {
+        flush();
+        stack.push([child, depth + 1, at, part]);
+      } else {
+        if (hidden === 0) hiddenFrom = at;
+        hidden++;
+      }
+    }
+    at += part;
+  }
+  flush();
+}
+
+/** What a node's width stands for: its total, or its children's where they are more than that. */
+function spread(source: FlameSource, node: number, children: readonly number[]): number {
+  let sum = 0;
+  for (const child of children) sum += Math.max(0, source.total(child));
+  return Math.max(source.total(node), sum) || 1;
+}
+
+/** The part of the root's width that a node takes. */
+export function locate(source: FlameSource, node: number): Span {
+  const path = [];
+  for (let at = node; at !== source.root && at >= 0; at = source.parent(at)) path.push(at);
+  let from = 0;
+  let share = 1;
+  let parent = source.root;
+  for (const step of path.reverse()) {
+    const children = source.children(parent);
+    const unit = share / spread(source, parent, children);
+    for (const child of children) {
+      if (child === step) break;
+      from += Math.max(0, source.total(child)) * unit;
+    }
+    share = Math.max(0, source.total(step)) * unit;
+    parent = step;
+  }
+  return { from, to: from + share };
+}
+
+/** A span kept inside the root, never narrower than a billionth of it. */
+export function within(span: Span): Span {
+  const width = Math.min(1, Math.max(1e-9, span.to - span.from));
+  const from = Math.min(1 - width, Math.max(0, span.from));
+  return { from, to: from + width };
+}

@@ -1,0 +1,173 @@
+/** The strokes of a flame graph: boxes, their text, and what is marked in them. */
+
+import type { Box, FlameLabel, FlameSource } from "./layout";
+
+export const ROW = 20;
+const PAD = 5;
+const FONT =
+  '11.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
+const MIN_TEXT = 18;
+
+export interface Ink {
+  readonly paper: string;
+  readonly text: string;
+  readonly faint: string;
+  readonly hidden: string;
+  readonly accent: string;
+  readonly hit: string;
+  readonly hitText: string;
+}
+
+export interface Marks {
+  readonly selected: number;
+  readonly hovered: number;
+  /** The node that fills the width: what is above it is drawn fainter. */
+  readonly zoomed: number;
+  /** 1 for each node that a search found; null where nothing is searched for. */
+  readonly hit: Uint8Array | null;
+  /** Other nodes of the selected frame. */
+  readonly same: ((node: number) => boolean) | null;
+}
+
+interface Area {
+  readonly width: number;
+  readonly height: number;
+  readonly ratio: number;
+}
+
+export function drawBoxes(
+  context: CanvasRenderingContext2D,
+  source: FlameSource,
+  boxes: readonly Box[],
+  topOf: (box: Box) => number,
+  ink: Ink,
+  marks: Marks,
+  area: Area,
+): void {
+  context.fillStyle = ink.paper;
+  context.fillRect(0, 0, area.width, area.height);
+  context.font = FONT;
+  context.textBaseline = "middle";
+  const writer = new Writer(context);
+  const above = ancestors(source, marks.zoomed);
+  for (const box of boxes) {
+    const left = Math.max(0, snap(box.x, area.ratio));
+    const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
+    const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
+    const width = Math.max(right - left - gap, 0.5);
+    const top = topOf(box);
+    const hit = marks.hit !== null && box.node >= 0 && marks.hit[box.node] === 1;
+    context.globalAlpha = alpha(box, hit, marks, above);
+    context.fillStyle = box.node < 0 ? ink.hidden : hit ? ink.hit : source.colour(box.node);
+    context.fillRect(left, top, width, ROW - 1);
+    if (box.node >= 0 && box.node === marks.hovered) {
+      context.fillStyle = ink.text;
+      context.globalAlpha = 0.13;
+      context.fillRect(left, top, width, ROW - 1);
+      context.globalAlpha = 1;
+    }
+    if (box.node >= 0 && width >= MIN_TEXT) {
+      context.globalAlpha = Math.max(0.55, context.globalAlpha);
+      const [text, faint] = hit ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
+      writer.write(source.label(box.node), left + PAD, top + ROW / 2, width - 2 * PAD, text, faint);
+    }
+    context.globalAlpha = 1;
+    if (box.node >= 0 && box.node !== source.root) outline(context, box.node, left, top, width, ink, marks);
+  }
+}
+
+function alpha(box: Box, hit: boolean, marks: Marks, above: Set<number>): number {
+  if (marks.hit !== null) return hit ? 1 : 0.38;
+  return above.has(box.node) ? 0.5 : 1;
+}
+
+function ancestors(source: FlameSource, node: number): Set<number> {
+  const above = new Set<number>();
+  if (node <= 0) return above;
+  for (let at = source.parent(node); at >= 0; at = source.parent(at)) above.add(at);
+  return above;
+}
+
+function outline(
+  context: CanvasRenderingContext2D,
+  node: number,
+  left: number,
+  top: number,
+  width: number,
+  ink: Ink,
+  marks: Marks,
+): void {
+  const selected = node === marks.selected;
+  if (!selected && marks.same?.(node) !== true) return;
+  context.strokeStyle = ink.accent;
+  context.lineWidth = selected ? 2 : 1;
+  context.globalAlpha = selected ? 1 : 0.75;
+  const inset = context.lineWidth / 2;
+  if (width > 2) context.strokeRect(left + inset, top + inset, width - 2 * inset, ROW - 1 - 2 * inset);
+  else {
+    context.fillStyle = ink.accent;
+    context.fillRect(left, top, Math.max(width, 1), ROW - 1);
+  }
+  context.globalAlpha = 1;
+}
+
+function snap(x: number, ratio: number): number {
+  return Math.round(x * ratio) / ratio;
+}
+
+/** Writes text that stays inside its box. */
+class Writer {
+  private readonly letter: number;
+
+  constructor(private readonly context: CanvasRenderingContext2D) {
+    this.letter = context.measureText("0123456789").width / 10;
+  }
+
+  write(label: FlameLabel, x: number, y: number, room: number, text: string, faint: string): void {
+    let name = this.clip(label.name, room);
+    if (name !== label.name && label.short.length < label.name.length) name = this.clip(label.short, room);
+    if (name === "") return;
+    this.context.fillStyle = text;
+    this.context.fillText(name, x, y);
+    if (label.note === "" || name !== label.name) return;
+    const used = this.width(name) + this.letter * 1.5;
+    if (room - used < this.letter * 5) return;
+    const note = this.clipLeft(label.note, room - used);
+    this.context.fillStyle = faint;
+    this.context.fillText(note, x + used, y);
+  }
+
+  /** Keeps the end, which is what tells paths apart. */
+  private clipLeft(text: string, room: number): string {
+    if (this.width(text) <= room) return text;
+    const letters = Math.floor(room / this.letter);
+    return isPlain(text) ? `…${text.slice(text.length - letters + 1)}` : this.clip(text, room);
+  }
+
+  private width(text: string): number {
+    return isPlain(text) ? text.length * this.letter : this.context.measureText(text).width;
+  }
+
+  private clip(text: string, room: number): string {
+    const letters = Math.floor(room / this.letter);
+    if (letters < 1) return "";
+    if (isPlain(text.slice(0, letters + 1))) {
+      if (text.length <= letters) return text;
+      return letters < 3 ? text.slice(0, letters) : `${text.slice(0, letters - 1)}…`;
+    }
+    if (text.length <= letters * 2 && this.width(text) <= room) return text;
+    let low = 0;
+    let high = Math.min(text.length, letters * 2);
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
+      else high = middle - 1;
+    }
+    return low === 0 ? "" : `${text.slice(0, low)}…`;
+  }
+}
+
+/** Letters that all take one cell of a monospaced font. */
+function isPlain(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
+}

@@ -1,0 +1,76 @@
+/** A call tree, seen through one metric and in one order, as the flame graph draws it. */
+
+import type { Palette } from "./colour";
+import { formatCount, shortFile } from "./format";
+import type { FlameLabel, FlameSource } from "./layout";
+import type { CallTree, Frame } from "./tree";
+
+export class TreeSource implements FlameSource {
+  readonly root = 0;
+  private readonly totals: Float64Array;
+  private readonly ordered = new Map<number, readonly number[]>();
+  private readonly labels = new Map<number, FlameLabel>();
+
+  constructor(
+    private readonly tree: CallTree,
+    metric: number,
+    private readonly order: "call" | "heavy",
+    private readonly palette: Palette,
+  ) {
+    this.totals = tree.total(metric);
+  }
+
+  total(node: number): number {
+    return this.totals[node];
+  }
+
+  parent(node: number): number {
+    return this.tree.parent[node];
+  }
+
+  children(node: number): readonly number[] {
+    let children = this.ordered.get(node);
+    if (children === undefined) {
+      const found = this.tree.children(node);
+      if (this.order === "heavy") found.sort((a, b) => this.totals[b] - this.totals[a] || a - b);
+      children = found;
+      this.ordered.set(node, children);
+    }
+    return children;
+  }
+
+  label(node: number): FlameLabel {
+    let label = this.labels.get(node);
+    if (label === undefined) {
+      label = this.describe(node);
+      this.labels.set(node, label);
+    }
+    return label;
+  }
+
+  colour(node: number): string {
+    return this.palette.of(node);
+  }
+
+  private describe(node: number): FlameLabel {
+    const frame = this.tree.frame(node);
+    const count = this.tree.instances?.[node] ?? 1;
+    const times = count > 1 && frame.kind === "module" ? `× ${formatCount(count)}` : "";
+    let place = "";
+    if (frame.kind === "module") place = frame.module ?? "";
+    else if (frame.file !== null)
+      place = shortFile(frame.file) + (frame.line === null ? "" : `:${frame.line}`);
+    return {
+      name: frame.name,
+      short: shortName(frame),
+      note: [place, times].filter((part) => part !== "").join("  "),
+    };
+  }
+}
+
+/** What tells a frame from its neighbours: `7` of `model.layers.7`, `mm` of `aten::mm`, `generate` of `Mixin.generate`. */
+function shortName(frame: Frame): string {
+  if (frame.kind === "module") return (frame.module ?? "").split(".").pop() || frame.name;
+  if (frame.kind === "op") return frame.name.replace(/^\w+::/, "");
+  return frame.kind === "python" ? (frame.name.split(".").pop() ?? frame.name) : frame.name;
+}

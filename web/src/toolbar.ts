@@ -1,0 +1,124 @@
+/** The controls of the flame graph: they show a state and ask for another; they hold none. */
+
+import { button, byId, el } from "./dom";
+import type { ViewState } from "./state";
+import type { Metric } from "./tree";
+
+export interface ToolbarEvents {
+  change(change: Partial<ViewState>): void;
+  /** The next (1) or previous (-1) match. */
+  walk(by: 1 | -1): void;
+  leaveSearch(): void;
+}
+
+interface Choice {
+  value: string;
+  element: HTMLButtonElement;
+}
+
+export class Toolbar {
+  readonly search: HTMLInputElement;
+  private readonly metric: HTMLSelectElement;
+  private readonly choices = new Map<"order" | "shape" | "colour", Choice[]>();
+  private readonly merge: HTMLButtonElement;
+  private readonly regex: HTMLButtonElement;
+  private readonly found: HTMLOutputElement;
+  private readonly walkers: HTMLButtonElement[];
+
+  constructor(
+    place: HTMLElement,
+    metrics: readonly Metric[],
+    private readonly events: ToolbarEvents,
+  ) {
+    this.metric = el(
+      "select",
+      { id: "metric", title: "What the widths mean" },
+      ...metrics.map(({ name, label }) => el("option", { value: name }, label)),
+    );
+    this.metric.addEventListener("change", () => events.change({ metric: this.metric.value }));
+    this.merge = button(
+      "Merge layers",
+      { title: "All instances of a layer as one (m)", "aria-pressed": "false" },
+      () => events.change({ merge: this.merge.getAttribute("aria-pressed") !== "true" }),
+    );
+    this.search = el("input", {
+      id: "search",
+      type: "search",
+      placeholder: "Search frames  ( / )",
+      "aria-label": "Search frames",
+      autocomplete: "off",
+      spellcheck: "false",
+    });
+    this.regex = button(
+      ".*",
+      { title: "Regular expression", "aria-label": "Regular expression", "aria-pressed": "false" },
+      () => events.change({ regex: this.regex.getAttribute("aria-pressed") !== "true" }),
+    );
+    this.found = byId<HTMLOutputElement>("found");
+    this.walkers = [
+      button("‹", { title: "Previous match (N)", "aria-label": "Previous match" }, () => events.walk(-1)),
+      button("›", { title: "Next match (n)", "aria-label": "Next match" }, () => events.walk(1)),
+    ];
+    place.append(
+      el("label", { class: "field" }, el("span", {}, "Width"), this.metric),
+      this.group("order", "Order", [
+        ["call", "Call order"],
+        ["heavy", "Heaviest"],
+      ]),
+      this.group("shape", "Shape", [
+        ["icicle", "Icicle"],
+        ["flame", "Flame"],
+      ]),
+      this.group("colour", "Colour", [
+        ["kind", "By kind"],
+        ["class", "By class"],
+      ]),
+      this.merge,
+      el("div", { class: "search" }, this.search, this.regex, ...this.walkers),
+    );
+    this.listen();
+  }
+
+  show(state: ViewState, found: string): void {
+    this.metric.value = state.metric;
+    for (const [name, choices] of this.choices) {
+      for (const { value, element } of choices)
+        element.setAttribute("aria-pressed", String(value === state[name]));
+    }
+    this.merge.setAttribute("aria-pressed", String(state.merge));
+    this.regex.setAttribute("aria-pressed", String(state.regex));
+    if (this.search.value !== state.query) this.search.value = state.query;
+    this.say(found);
+    for (const walker of this.walkers) walker.disabled = state.query === "";
+  }
+
+  say(found: string): void {
+    this.found.textContent = found;
+  }
+
+  private group(name: "order" | "shape" | "colour", label: string, options: [string, string][]): HTMLElement {
+    const choices = options.map(([value, text]): Choice => {
+      const change = (): void => this.events.change({ [name]: value } as Partial<ViewState>);
+      return { value, element: button(text, { "aria-pressed": "false" }, change) };
+    });
+    this.choices.set(name, choices);
+    return el(
+      "div",
+      { class: "choice", role: "group", "aria-label": label },
+      ...choices.map(({ element }) => element),
+    );
+  }
+
+  private listen(): void {
+    this.search.addEventListener("input", () => this.events.change({ query: this.search.value }));
+    this.search.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.events.walk(event.shiftKey ? -1 : 1);
+      else if (event.key === "Escape") {
+        if (this.search.value !== "") this.events.change({ query: "" });
+        else this.events.leaveSearch();
+      } else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+}
