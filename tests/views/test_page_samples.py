@@ -218,7 +218,7 @@ def summary(tree: Tree) -> dict[str, object]:
     peaks = {"startup": 40e6, "import": 310e6, "load": 690e6, "prefill": 812e6, "decode": 834e6}
     phases = []
     for node in range(1, len(tree)):
-        if tree.parents[node] == 0:
+        if tree.parents[node] == 0 and tree.frame(node).kind == "phase":
             name = tree.frame(node).name
             phases.append(
                 {

@@ -86,8 +86,7 @@ export class App {
     this.chart.recolour(this.theme.ink());
     if (model.metric >= 0)
       this.chart.show(this.source, model.state.shape === "flame", model.tree.height[0] + 1);
-    this.chart.mark({ hit: model.matches?.hit ?? null, hovered: -1 });
-    this.walked = model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? [];
+    this.chart.mark({ hovered: -1 });
     this.showZoom(glide);
     this.showSelected();
   }
@@ -103,7 +102,7 @@ export class App {
     });
     drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
     this.chart.mark({ zoomed: zoom });
-    this.toolbar.show(state, this.found());
+    this.showMatches();
     if (metric < 0) return;
     this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
     drawLegend(byId("legend"), tree, zoom, metric, state.colour, scheme);
@@ -152,15 +151,23 @@ export class App {
 
   private change(change: Partial<ViewState>): void {
     this.model.change(change);
-    this.refresh(false);
+    if (Object.keys(change).every((key) => key === "query" || key === "regex")) this.showMatches();
+    else this.refresh(false);
     this.remember(false);
+  }
+
+  /** Each letter that is typed comes here: no more is drawn than what it changes. */
+  private showMatches(): void {
+    const { model } = this;
+    this.chart.mark({ hit: model.matches?.hit ?? null });
+    this.walked = model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? [];
+    this.toolbar.show(model.state, this.found());
   }
 
   private zoomTo(zoom: number, selected: number): void {
     const moved = zoom !== this.model.zoom;
     this.model.goTo(zoom, selected);
     this.tooltip.hide();
-    this.walked = this.model.matches?.ranked(zoom, this.model.tree.total(this.model.metric)) ?? [];
     this.showZoom(true);
     this.showSelected();
     this.remember(moved);

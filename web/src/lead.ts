@@ -13,13 +13,13 @@ export function drawStatus(place: HTMLElement, facts: Facts): void {
   if (place.hidden) return;
   const failed = status === "failed";
   place.className = failed ? "failed" : "partial";
-  const words = failed
-    ? "The profiled run failed."
-    : status === "partial"
-      ? "This profile is partial."
-      : status;
+  const words: Record<string, string> = {
+    failed: "The profiled run failed.",
+    partial: "This profile is partial.",
+    recording: "This profile was never closed: it is still being recorded, or its recorder was killed.",
+  };
   place.replaceChildren(
-    el("strong", {}, words ?? ""),
+    el("strong", {}, words[status ?? ""] ?? `Status: ${printable(status ?? "")}.`),
     el("span", { class: "reason" }, facts.at("reason").text ?? "Reason unknown."),
     el(
       "span",
@@ -139,11 +139,11 @@ function truth(facts: Facts): HTMLElement {
   return el(
     "p",
     { class: "facts truth" },
-    pair("coverage", `${facts.at("coverage", "wall").share} of time`),
-    pair("", `${facts.at("coverage", "bytes").share} of bytes`),
-    pair("own cost", `${cost.at("clean").share} clean`),
-    pair("", `${cost.at("anatomy").share} anatomy`),
+    pair("time covered", facts.at("coverage", "wall").share),
+    pair("bytes covered", facts.at("coverage", "bytes").share),
+    pair("cost of the clean pass", cost.at("clean").share),
+    pair("of the anatomy pass", cost.at("anatomy").share),
     pair("scaled by", factor.factor, (factor.number ?? 1) > SCALE_LIMIT),
-    pair("dropped", lost, (dropped.number ?? 0) > 0),
+    pair("events dropped", lost, (dropped.number ?? 0) > 0),
   );
 }

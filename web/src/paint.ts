@@ -169,5 +169,5 @@ class Writer {
 
 /** Letters that all take one cell of a monospaced font. */
 function isPlain(text: string): boolean {
-  return /^[\x20-\x7e]*$/.test(text);
+  return /^[\x20-\x7e\xa1-\xff]*$/.test(text);
 }

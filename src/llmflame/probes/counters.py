@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 try:
@@ -16,6 +18,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+COST_READINGS = 100
 
 
 class Edge(NamedTuple):
@@ -58,6 +61,11 @@ class Counters:
             thread_cpu_ns=time.thread_time_ns(),
             time_ns=time.perf_counter_ns(),
         )
+
+    def cost_ns(self) -> float:
+        """What one reading takes, here and now: the median of a few."""
+        instants = [self.read().time_ns for _ in range(COST_READINGS + 1)]
+        return median(later - earlier for earlier, later in pairwise(instants))
 
     def _memory(self) -> tuple[int | None, int | None]:
         if self._statm is None:

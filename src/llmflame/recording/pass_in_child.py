@@ -62,6 +62,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
     session.report("sampler", "cost", sampler.cost_ns, "ns")
     session.report("sampler", "rate", RATE_HZ, "Hz")
     _describe(session, pipeline, workload, count)
+    session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
     from llmflame.recording.passes import clean_request
 
     for repetition in range(workload.repetitions):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,8 @@ from string import Template
 
 from llmflame.analysis.tree import Tree
 from llmflame.views.page.document import document, pack, readable
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def render_page(data: PageData) -> str:
     """One HTML document that needs no network and runs only the script that it was built with."""
     script, style = _asset("page.js"), _asset("page.css")
     return Template(_asset("page.html")).substitute(
-        title=html.escape(readable(data.title)),
+        title=html.escape(CONTROL.sub("\ufffd", readable(data.title))),
         policy=_policy(script, style),
         style=style,
         script=script,

@@ -1,0 +1,124 @@
+"""The document of `llmflame show --json`. docs/show-json.md describes it; fields are added, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from llmflame.analysis.coverage import bytes_coverage, wall_coverage
+from llmflame.analysis.latency import latency, phase_seconds
+from llmflame.analysis.machine import machine_summary
+from llmflame.analysis.phases import phase_spans, run_wall_ns, waiting
+from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.top import top_frames
+from llmflame.store.profile import Profile
+
+SCHEMA = 1
+TOP_LIMIT = 20
+SUBJECT_FIELDS = (
+    "model",
+    "architecture",
+    "parameters",
+    "dtype",
+    "device",
+    "prompt_tokens",
+    "new_tokens",
+    "batch_size",
+)
+
+
+def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = TOP_LIMIT) -> dict[str, Any]:
+    """Everything that one screen says. Times in the unit that a name ends in; unknown is None."""
+    run = run if run is not None else build_run_tree(profile)
+    return {
+        "schema": SCHEMA,
+        "status": profile.run.status,
+        "reason": profile.run.reason,
+        "machine": machine_summary(list(profile.machine)),
+        "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
+        "phases": _phases(profile, run),
+        "latency": _latency(profile),
+        "coverage": {"wall": wall_coverage(run.tree).get("run"), "bytes": bytes_coverage(run.tree)},
+        "cost": cost(profile, run),
+        "top": _top(run, top_limit),
+    }
+
+
+def _phases(profile: Profile, run: RunTree) -> list[dict[str, Any]]:
+    whole = run_wall_ns(profile) or 1
+    covered = wall_coverage(run.tree)
+    return [
+        {
+            "name": span.name,
+            "wall_s": span.wall_ns / 1e9,
+            "share": span.wall_ns / whole,
+            "host_peak_bytes": span.peak_rss_bytes,
+            "device_peak_bytes": span.device_peak_bytes,
+            "coverage": covered.get(span.name),
+            "waiting": _seconds(asdict(waiting(span))),
+            "read_bytes": span.read_bytes,
+            "minor_faults": span.minor_faults,
+            "major_faults": span.major_faults,
+        }
+        for span in phase_spans(profile)
+    ]
+
+
+def _seconds(parts: dict[str, int | None]) -> dict[str, float | None]:
+    return {
+        name.removesuffix("_ns") + "_s": None if ns is None else ns / 1e9 for name, ns in parts.items()
+    }
+
+
+def _latency(profile: Profile) -> dict[str, Any]:
+    values = latency(profile)
+    tpot = values.tpot
+    return {
+        "ttft_ms": values.ttft_ms,
+        "tpot_ms": {
+            "median": tpot.median_ms if tpot else None,
+            "p10": tpot.p10_ms if tpot else None,
+            "p90": tpot.p90_ms if tpot else None,
+            "n": tpot.count if tpot else 0,
+        },
+        "e2e_ms": values.e2e_ms,
+        "tokens_per_s": values.tokens_per_s,
+        "load_s": phase_seconds(profile, "load"),
+        "import_s": phase_seconds(profile, "import"),
+    }
+
+
+def cost(profile: Profile, run: RunTree) -> dict[str, Any]:
+    """What recording cost, as shares of what was recorded, and what it lost."""
+    reports = {(r.pass_name, r.probe, r.name): r.value for r in profile.probe_reports}
+    edge = reports.get(("clean", "counters", "edge cost"))
+    values = latency(profile)
+    traced = reports.get(("anatomy", "tracer", "generation wall"))
+    sampler, slept = reports.get(("clean", "sampler", "cost")), _sampled_ns(profile)
+    lost = sum(value or 0 for key, value in reports.items() if key[2] == "windows lost")
+    return {
+        "clean": edge / (values.tpot.median_ms * 1e6) if edge is not None and values.tpot else None,
+        "anatomy": traced / (values.e2e_ms * 1e6) - 1 if traced and values.e2e_ms else None,
+        "sampler": sampler / slept if sampler is not None and slept else None,
+        "scale_factor": run.factor,
+        "slowdown_in_windows": run.slowdown,
+        "dropped": int(lost + sum(window.dropped or 0 for window in profile.windows)),
+    }
+
+
+def _sampled_ns(profile: Profile) -> int:
+    return sum(window.wall_ns for window in profile.windows if window.kind == "sampled")
+
+
+def _top(run: RunTree, limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": frame.path,
+            "kind": frame.kind,
+            "self_ms": frame.self_ns / 1e6,
+            "share": frame.share,
+            "calls": round(frame.calls),
+            "bytes": round(frame.allocated_bytes),
+        }
+        for frame in top_frames(run.tree, limit)
+    ]
