@@ -112,7 +112,5 @@ def steps(profile: Profile, *, pass_name: str = "clean", repetition: int | None 
 
 def decode_steps(profile: Profile, *, repetition: int | None = None) -> list[SpanRow]:
     """The clean pass' decode steps: those whose parent span is `decode`."""
-    parents = {
-        span.id for span in profile.spans if span.pass_name == "clean" and span.name == "decode"
-    }
+    parents = {span.id for span in profile.spans if span.pass_name == "clean" and span.name == "decode"}
     return [span for span in steps(profile, repetition=repetition) if span.parent in parents]

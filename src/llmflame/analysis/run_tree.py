@@ -85,9 +85,7 @@ def build_run_tree(profile: Profile) -> RunTree:
         builder.leaf(builder.root, Frame("other", "unattributed"), gap, "measured")
     factors = [factor for phase in phases for factor in phase.factors]
     slowdowns = [slowdown for phase in phases for slowdown in phase.slowdowns]
-    return RunTree(
-        builder.tree(), max(factors, default=None), max(slowdowns, default=None)
-    )
+    return RunTree(builder.tree(), max(factors, default=None), max(slowdowns, default=None))
 
 
 class _WindowIndex:
@@ -172,13 +170,7 @@ def _add_scaled(
 
 def traced_nodes(profile: Profile, values: Values) -> tuple[list[TracedNode], list[int]]:
     """A window's nodes, with those above them, and their numbers in the profile."""
-    wanted: set[int] = set()
-    for node in values:
-        current: int | None = node
-        while current is not None and current not in wanted:
-            wanted.add(current)
-            current = profile.nodes[current].parent
-    numbers = sorted(wanted)
+    numbers = sorted(_with_ancestors(profile, values))
     place = {number: position for position, number in enumerate(numbers)}
     nodes = []
     for number in numbers:
@@ -221,7 +213,7 @@ def _clean_step_ns(profile: Profile, span: SpanRow, row: WindowRow) -> float:
         if other.pass_name == "clean"
         and other.name == "step"
         and other.step is not None
-        and (other.step == row.step if row.step == 0 else 0 < other.step and abs(other.step - row.step) <= 2)
+        and (other.step == row.step if row.step == 0 else other.step > 0 and abs(other.step - row.step) <= 2)
     )
     return float(walls[len(walls) // 2]) if walls else float(span.wall_ns)
 

@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from llmflame.analysis.anchoring import Anchors, Segment
 from llmflame.store.model import FrameKind
 
-_KIND_OF_COST: dict[FrameKind, str] = {"python": "python", "module": "python", "builtin": "builtin", "op": "op"}
+_KIND_OF_COST: dict[FrameKind, str] = {
+    "python": "python",
+    "module": "python",
+    "builtin": "builtin",
+    "op": "op",
+}
 MAX_COST_FACTOR = 8.0
 """Events cost more between large kernels than in the calibration's tight loops (5 to 6 times was seen: cold
 caches, fresh pages). An excess beyond this is a disturbance of the machine and shared out by time."""

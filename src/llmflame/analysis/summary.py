@@ -65,9 +65,7 @@ def _phases(profile: Profile, run: RunTree) -> list[dict[str, Any]]:
 
 
 def _seconds(parts: dict[str, int | None]) -> dict[str, float | None]:
-    return {
-        name.removesuffix("_ns") + "_s": None if ns is None else ns / 1e9 for name, ns in parts.items()
-    }
+    return {name.removesuffix("_ns") + "_s": None if ns is None else ns / 1e9 for name, ns in parts.items()}
 
 
 def _latency(profile: Profile) -> dict[str, Any]:

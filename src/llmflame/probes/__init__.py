@@ -1,0 +1,1 @@
+"""How it is measured: one file a source, each with its cost and its losses."""

@@ -13,8 +13,8 @@ from statistics import median
 
 import torch
 
-from llmflame.probes.eventtree import Modules, read_trace
 from llmflame.probes.events import Trace
+from llmflame.probes.eventtree import Modules, read_trace
 from llmflame.probes.tracing import Window
 
 CALLS = 400

@@ -7,6 +7,11 @@ import torch
 from llmflame.probes.spans import DeviceMemory
 
 
+def cuda_in_use() -> bool:
+    """Has this process a CUDA context? Asking makes none."""
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 class Device:
     """Wraps what differs between a CPU and a CUDA device. `name` is torch's: `cpu`, `cuda`, `cuda:1`."""
 
@@ -19,14 +24,17 @@ class Device:
         if self.is_cuda:
             torch.cuda.synchronize(self._device)
 
+    def _in_use(self) -> bool:
+        return self.is_cuda and cuda_in_use()
+
     def reset_peak(self) -> None:
         """Start a new peak of allocated device memory."""
-        if self.is_cuda and torch.cuda.is_initialized():
+        if self._in_use():
             torch.cuda.reset_peak_memory_stats(self._device)
 
     def memory(self) -> DeviceMemory:
         """Bytes that torch's allocator has given out now and at most since the last reset."""
-        if not (self.is_cuda and torch.cuda.is_initialized()):
+        if not self._in_use():
             return DeviceMemory()
         return DeviceMemory(
             torch.cuda.memory_allocated(self._device), torch.cuda.max_memory_allocated(self._device)

@@ -17,10 +17,12 @@ from torch._C._profiler import _EventType
 import llmflame
 from llmflame.probes.events import Trace, TraceEvent
 from llmflame.probes.paths import short_path
-from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, FrameLines, Recorded
+from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, FrameLines, Recorded
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_BUILTIN = re.compile(r"<built-in (?:function|method) (?P<name>.+?)(?: of (?P<type>.+?) object)?>$", re.DOTALL)
+_BUILTIN = re.compile(
+    r"<built-in (?:function|method) (?P<name>.+?)(?: of (?P<type>.+?) object)?>$", re.DOTALL
+)
 _OWN_FOLDERS = tuple({str(Path(folder)) for folder in llmflame.__path__})
 
 
@@ -113,6 +115,8 @@ class _Reader:
             if name in (OPEN_MARK, CLOSE_MARK):
                 event.is_own = True
                 self._marks[name] = native
+            elif name.startswith(PART_MARK):
+                event.frame = ("other", name.removeprefix(PART_MARK), None, None, None)
         elif tag == _EventType.Allocation:
             event.is_allocation = True
             event.allocated_bytes = fields.alloc_size

@@ -32,7 +32,9 @@ def _resident_pages(file: Path) -> tuple[int, int] | None:
             return 0, 0
         with file.open("rb") as handle:
             # Private and writable only in name: ctypes hands out addresses of writable buffers alone.
-            view = mmap.mmap(handle.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+            view = mmap.mmap(
+                handle.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+            )
     except (OSError, ValueError):
         return None
     with view:

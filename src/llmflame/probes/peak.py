@@ -34,7 +34,7 @@ class HighWaterMark:
 
 def _rusage_peak_bytes() -> int | None:
     try:
-        import resource  # noqa: PLC0415  absent on Windows
+        import resource
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -53,7 +53,7 @@ class PoolLinks:
 
             return original(pool, linked, *args, **kwargs)
 
-        ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+        ThreadPoolExecutor.submit = submit  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:

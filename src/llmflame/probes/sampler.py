@@ -136,7 +136,9 @@ class StackSampler:
         elapsed, self._last_ns = now_ns - self._last_ns, now_ns
         resident = self._resident()
         growth, self._last_resident = max(resident - self._last_resident, 0), resident
-        workers = [(link, frames[ident]) for ident, link in list(self._links.links.items()) if ident in frames]
+        workers = [
+            (link, frames[ident]) for ident, link in list(self._links.links.items()) if ident in frames
+        ]
         stack = stack_of(frames.get(self._main.ident))
         main = stretch.main.setdefault(stack, Seen())
         main.wall_ns += elapsed

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from llmflame.probes.counters import Counters, Edge
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 STEP = "step"
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Section:
     """A stretch of a request between two edges."""
 
     name: str
@@ -122,9 +124,7 @@ class RequestProbe:
         if name == STEP:
             batch_size, query_tokens = self._shape
             forward_ns = None if self._forward_end_ns is None else self._forward_end_ns - begin.time_ns
-            section = Section(
-                name, index, begin, edge, query_tokens, self._kv_tokens, batch_size, forward_ns
-            )
+            section = Section(name, index, begin, edge, query_tokens, self._kv_tokens, batch_size, forward_ns)
             self._kv_tokens += query_tokens
             self._forward_end_ns = None
         else:

@@ -6,20 +6,24 @@ The parts of torch that are not public or that differ between releases are touch
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from llmflame.errors import UsageError
+from llmflame.probes.device import cuda_in_use
 from llmflame.probes.paths import short_path
 
 OPEN_MARK = "llmflame: window opens"
 CLOSE_MARK = "llmflame: window closes"
+PART_MARK = "llmflame: part: "
+"""Before the name of a stretch that is marked where no Python frames are traced."""
 
 FrameLines = dict[tuple[str, str], int]
 """(file, function) to the line that the function begins at."""
@@ -51,7 +55,7 @@ class Window:
         refuse_taken_slot()
         self._frame_lines = _stack_lines(sys._getframe(1))
         activities = [ProfilerActivity.CPU]
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if cuda_in_use():
             torch.cuda.synchronize()
             activities.append(ProfilerActivity.CUDA)
         self._profile = profile(
@@ -65,7 +69,7 @@ class Window:
     def close(self) -> Recorded:
         """Stop tracing; returns what was recorded."""
         mark(CLOSE_MARK)
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if cuda_in_use():
             torch.cuda.synchronize()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -88,6 +92,13 @@ def mark(name: str) -> None:
     """Leave a named instant in the trace."""
     with torch._C._profiler._RecordFunctionFast(name):
         pass
+
+
+def part(name: str) -> contextlib.AbstractContextManager[None]:
+    """Name a stretch in the trace: what it allocates and calls hangs below it."""
+    return cast(
+        "contextlib.AbstractContextManager[None]", torch._C._profiler._RecordFunctionFast(PART_MARK + name)
+    )
 
 
 def _stack_lines(frame: FrameType | None) -> FrameLines:

@@ -1,0 +1,1 @@
+"""Passes and their order, in child processes or beside a live object."""

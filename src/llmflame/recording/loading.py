@@ -43,9 +43,13 @@ def check_device(name: str) -> None:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            raise UsageError(f"device {name}: this machine has no CUDA device that torch {torch.__version__} can use")
+            raise UsageError(
+                f"device {name}: this machine has no CUDA device that torch {torch.__version__} can use"
+            )
         if device.index is not None and device.index >= count:
-            raise UsageError(f"device {name}: this machine has {count} CUDA device(s), cuda:0 to cuda:{count - 1}")
+            raise UsageError(
+                f"device {name}: this machine has {count} CUDA device(s), cuda:0 to cuda:{count - 1}"
+            )
     elif device.type != "cpu":
         raise UsageError(f"device {name}: llmflame runs models on cpu and cuda")
 

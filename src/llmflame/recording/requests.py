@@ -107,7 +107,9 @@ def _prompt_of_length(tokenizer: Any, wanted: int) -> str:
                 break
         if count == wanted:
             return candidate
-    raise UsageError(f"can't make a prompt of exactly {wanted} tokens with this tokeniser: give a text instead")
+    raise UsageError(
+        f"can't make a prompt of exactly {wanted} tokens with this tokeniser: give a text instead"
+    )
 
 
 def _words(words: list[str], count: int) -> str:

@@ -114,12 +114,17 @@ class Phase:
         self.disk_wait_ns: int | None = None
         self.begin: Edge | None = None
         self.end: Edge | None = None
+        self.part_marker: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: (
+            contextlib.nullcontext()
+        )
+        """Names a part in the trace too, where one is taken."""
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Mark a named part of the phase."""
         begin = self._session.counters.read()
-        yield
+        with self.part_marker(name):
+            yield
         end = self._session.counters.read()
         self._session.spans.log(Place(name, self.number, treatment=self.treatment), begin, end)
 

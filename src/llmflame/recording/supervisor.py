@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.probes.counters import PAGE_BYTES
@@ -45,7 +45,11 @@ class PassRunner:
     """Runs passes one after the other into one writer."""
 
     def __init__(
-        self, writer: ProfileWriter, checkpoint: Checkpoint, workload: Workload, progress: Callable[[str], None]
+        self,
+        writer: ProfileWriter,
+        checkpoint: Checkpoint,
+        workload: Workload,
+        progress: Callable[[str], None],
     ) -> None:
         self._writer = writer
         self._checkpoint = checkpoint

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FrameKind = Literal["run", "phase", "python", "module", "op", "builtin", "runtime", "kernel", "thread", "other"]
+FrameKind = Literal[
+    "run", "phase", "python", "module", "op", "builtin", "runtime", "kernel", "thread", "other"
+]
 """What a frame is: `run` the whole, `phase` a span of it, `python` a Python function, `module` an
 `nn.Module` instance, `op` a torch operator, `builtin` a C function called from Python, `runtime` a CUDA
 driver or runtime call, `kernel` work on a device, `thread` a worker thread, `other` e.g. `unattributed`."""

@@ -54,9 +54,7 @@ class ObservedTree:
             "frames": [list(frame) for frame in table],
             "parents": self.parents,
             "node_frames": frames,
-            "cells": {
-                metric: [list(cells), list(cells.values())] for metric, cells in self.cells.items()
-            },
+            "cells": {metric: [list(cells), list(cells.values())] for metric, cells in self.cells.items()},
         }
 
     @classmethod

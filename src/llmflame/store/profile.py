@@ -76,7 +76,8 @@ def _read(path: Path) -> Profile:
     db = _connect(path)
     try:
         _check(db, path)
-        run = next(_rows(db, Run, "SELECT llmflame_version, started_at, ended_at, status, reason, mode FROM run"))
+        columns = "llmflame_version, started_at, ended_at, status, reason, mode"
+        run = next(_rows(db, Run, f"SELECT {columns} FROM run"))
         if run.status == "recording":
             reason = "the recorder is still running, or was killed before its end"
             run = dataclasses.replace(run, status="partial", reason=reason)

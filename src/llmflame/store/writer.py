@@ -169,7 +169,8 @@ class ProfileWriter:
             self._db.execute("PRAGMA max_page_count = 4294967294")
             with self._transaction():
                 self._db.execute(
-                    "UPDATE run SET ended_at = ?, status = ?, reason = ? WHERE id = 1", (ended, status, reason)
+                    "UPDATE run SET ended_at = ?, status = ?, reason = ? WHERE id = 1",
+                    (ended, status, reason),
                 )
             self._db.execute("PRAGMA journal_mode = DELETE")
         finally:
