@@ -24,11 +24,14 @@ class TopFrame:
     """Of the run's wall time."""
     calls: float
     allocated_bytes: float
+    place: str | None = None
+    """File and line of a Python function."""
 
     @property
     def path(self) -> str:
-        """Phase, module path and name, as one text."""
-        return " › ".join(part for part in (self.phase, self.module, self.name) if part)
+        """Phase, module path, name and place, as one text."""
+        name = f"{self.name} ({self.place})" if self.place else self.name
+        return " › ".join(part for part in (self.phase, self.module, name) if part)
 
 
 def owners_of(tree: Tree) -> list[str | None]:
@@ -49,18 +52,20 @@ def top_frames(tree: Tree, limit: int, metric: str = metrics.WALL.name) -> list[
         for name in (metrics.WALL.name, metrics.CALLS.name, metrics.ALLOCATED.name, metric)
     ]
     whole = sum(columns[0]) or 1.0
-    sums: dict[tuple[str, str | None, str, FrameKind], list[float]] = {}
+    sums: dict[tuple[str, str | None, str, FrameKind, str | None], list[float]] = {}
     for node in range(len(tree)):
         frame = tree.frame(node)
         if frame.kind in ("run", "phase"):
             continue
         name = frame.module or frame.name if frame.kind == "module" else frame.name
-        key = (phases[node], owners[node] if frame.kind != "module" else None, name, frame.kind)
+        owner = owners[node] if frame.kind != "module" else None
+        place = f"{frame.file}:{frame.line}" if frame.kind == "python" and frame.file else None
+        key = (phases[node], owner, name, frame.kind, place)
         total = sums.setdefault(key, [0.0] * 4)
         for position, column in enumerate(columns):
             total[position] += column[node]
     heaviest = sorted(sums.items(), key=lambda item: -item[1][3])[:limit]
     return [
-        TopFrame(phase, module, name, kind, own, own / whole, calls, size)
-        for (phase, module, name, kind), (own, calls, size, _) in heaviest
+        TopFrame(phase, module, name, kind, own, own / whole, calls, size, place)
+        for (phase, module, name, kind, place), (own, calls, size, _) in heaviest
     ]

@@ -99,7 +99,7 @@ class _Charger:
         return below
 
     def _enter_own(self, event: TraceEvent, node: int, start: int, end: int) -> int:
-        """llmflame's frames: those that call the program are transparent, the instruments are charged as such."""
+        """llmflame's frames: those that call the program are transparent, instruments are charged."""
         if _calls_program(event):
             # What lies above the outermost is how the recorder was started: the tree begins below it.
             return 0 if event.start_ns <= self._trace.open_ns else node

@@ -22,7 +22,7 @@ COST_READINGS = 100
 
 
 class Edge(NamedTuple):
-    """The counters at one instant. CPU and run-queue times are the reading thread's, the rest the process'."""
+    """The counters at one instant: thread CPU and run queue are the reading thread's, the rest the process'."""
 
     time_ns: int
     thread_cpu_ns: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class HighWaterMark:
-    """`reset` at a phase's start, `read_bytes` at its end. Where the mark can't be reset it is the process'."""
+    """`reset` at a phase's start, `read_bytes` at its end; where it can't be reset it is the process'."""
 
     def __init__(self, proc: Path = Path("/proc/self")) -> None:
         self._clear = proc / "clear_refs"

@@ -1,4 +1,4 @@
-"""The anatomy of a request: torch's tracer in a few windows, module hooks in a few steps, nothing elsewhere."""
+"""The anatomy of a request: torch's tracer in a few windows, module hooks in a few steps, else nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class AnatomyWatcher:
 
 
 def calibrate(session: Session) -> None:
-    """Measure what instruments cost here; also the tracer's warm-up, so that no window is its first session."""
+    """Measure what instruments cost here; also warms the tracer up: no window is its first session."""
     for kind, cost in measure_event_costs().items():
         session.report("tracer", f"{kind} inside", cost.inside_ns, "ns")
         session.report("tracer", f"{kind} outside", cost.outside_ns, "ns")

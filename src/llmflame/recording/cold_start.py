@@ -48,7 +48,7 @@ def plain(session: Session, name: str) -> Iterator[Phase]:
 
 @contextlib.contextmanager
 def traced(session: Session, name: str) -> Iterator[Phase]:
-    """Operators and allocations of this thread, without Python frames: a load has nearly a million of those."""
+    """Operators and allocations of this thread, without Python frames: a load has a million."""
     from llmflame.probes import tracing
     from llmflame.probes.eventtree import Modules
     from llmflame.recording.anatomy import read_windows

@@ -38,7 +38,7 @@ def marked_pipeline(pipeline: Any, probe: RequestProbe) -> Iterator[None]:
 def generation_defaults(model: Any, workload: Workload) -> Iterator[None]:
     """Let `generate` produce exactly the tokens asked for, greedily unless told otherwise; undone afterwards.
 
-    Options given to `generate` as None are filled from the model's own defaults, so those are what is changed.
+    Options given to `generate` as None are filled from the model's own defaults, so those are changed.
     """
     config = model.generation_config
     wanted: dict[str, Any] = {"do_sample": workload.sample, "max_length": None}
