@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from llmflame.store.model import Fact
-from llmflame.views.machine import human_bytes, machine_view
+from llmflame.views.machine import machine_view
 from llmflame.views.safe import safe_text
 
 FACTS = [
@@ -110,10 +110,3 @@ def test_safe_text_truncates_without_cutting_an_escape() -> None:
     assert len(safe_text("\x00" * 10**6)) <= 200
     with pytest.raises(ValueError, match="at least 1"):
         safe_text("a", 0)
-
-
-def test_amounts_of_bytes() -> None:
-    amounts = [0, 64, 1023, 1024, 1536, 25_276_510_208, 2**62]
-    assert [human_bytes(amount) for amount in amounts] == [
-        "0 B", "64 B", "1023 B", "1 KiB", "1.5 KiB", "23.5 GiB", "4096 PiB"
-    ]  # fmt: skip

@@ -25,6 +25,11 @@ UNATTRIBUTED: FrameKey = ("other", "unattributed", None, None, None)
 OWN: FrameKey = ("other", "llmflame (this profiler)", None, None, None)
 WORKER: FrameKey = ("thread", "other threads", None, None, None)
 
+PROGRAM = ("python", "module")
+"""Kinds of frame that are the program's own code."""
+GENERATED = "<string>"
+"""The file of code that the standard library makes for named tuples and dataclasses, llmflame's too."""
+
 
 def charge(trace: Trace) -> ObservedTree:
     """The tree of a window. Sum of `wall_ns` over all nodes = the window's length."""
@@ -101,6 +106,8 @@ class _Charger:
     def _enter_own(self, event: TraceEvent, node: int, start: int, end: int) -> int:
         """llmflame's frames: those that call the program are transparent, instruments are charged."""
         if _calls_program(event):
+            for child in event.children:
+                child.is_own = child.is_own or not (child.frame[0] in PROGRAM or _calls_program(child))
             # What lies above the outermost is how the recorder was started: the tree begins below it.
             return 0 if event.start_ns <= self._trace.open_ns else node
         if end > start:
@@ -131,10 +138,9 @@ def _calls_program(own: TraceEvent) -> bool:
     stack = list(own.children)
     while stack:
         event = stack.pop()
-        if not event.is_own and event.frame[0] in ("python", "module"):
+        if not event.is_own and event.frame[0] in PROGRAM and event.frame[2] != GENERATED:
             return True
-        if event.is_own or event.frame[0] == "builtin":
-            stack.extend(event.children)
+        stack.extend(event.children)
     return False
 
 

@@ -22,7 +22,7 @@ COST_READINGS = 100
 
 
 class Edge(NamedTuple):
-    """The counters at one instant: thread CPU and run queue are the reading thread's, the rest the process'."""
+    """The counters at one instant. Thread CPU and run queue are the reading thread's."""
 
     time_ns: int
     thread_cpu_ns: int

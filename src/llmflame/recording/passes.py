@@ -1,9 +1,10 @@
-"""Runs a workload's requests under each pass's instruments, in whatever process it is called."""
+"""Runs requests under each pass's instruments, in whatever process it is called."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmflame.probes.eventtree import module_paths
@@ -24,40 +25,62 @@ Request = Callable[[RequestProbe], Any]
 """Runs one request and marks its sections on the probe."""
 
 
-def clean_request(session: Session, root: Any, request: Request, repetition: int) -> Any:
-    """One undisturbed request: two hooks on the root module, counters at the edges."""
+@contextlib.contextmanager
+def request(session: Session, root: Any, repetition: int, instruments: str) -> Iterator[RequestProbe]:
+    """One request under `clean`, `anchors` or `windows`; what runs inside marks its sections on the probe.
+
+    `clean` attaches two hooks to the root module; `anchors` times the first steps module by module; `windows`
+    traces prefill and geometric decode steps.
+    """
+    if instruments == "clean":
+        with _clean(session, root, repetition) as probe:
+            yield probe
+    else:
+        with _anatomy(session, root, repetition, traced=instruments == "windows") as probe:
+            yield probe
+
+
+def clean_request(session: Session, root: Any, run: Request, repetition: int) -> Any:
+    """One undisturbed request; returns what it returned."""
+    with request(session, root, repetition, "clean") as probe:
+        return run(probe)
+
+
+def anchor_request(session: Session, root: Any, run: Request, repetition: int) -> Any:
+    """One request whose first steps are timed module by module."""
+    with request(session, root, repetition, "anchors") as probe:
+        return run(probe)
+
+
+def traced_request(session: Session, root: Any, run: Request, repetition: int) -> Any:
+    """One request with windows at prefill and at geometric decode steps."""
+    with request(session, root, repetition, "windows") as probe:
+        return run(probe)
+
+
+@contextlib.contextmanager
+def _clean(session: Session, root: Any, repetition: int) -> Iterator[RequestProbe]:
     watcher = PhasePeaks(session)
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
-    output, sections = _run(probe, root, request)
+    with _attached(probe, root):
+        yield probe
+        sections = probe.finish()
     log_request(session, sections, repetition=repetition, peaks=watcher.take(), treatments={})
     session.flush()
-    return output
 
 
-def anchor_request(session: Session, root: Any, request: Request, repetition: int) -> None:
-    """One request whose first steps are timed module by module."""
-    _anatomy_request(session, root, request, repetition, frozenset(), ANCHOR_REQUEST_STEPS)
-
-
-def traced_request(session: Session, root: Any, request: Request, repetition: int) -> None:
-    """One request with windows at prefill and at geometric decode steps."""
-    _anatomy_request(session, root, request, repetition, frozenset(WINDOW_STEPS), anchor_steps())
-
-
-def _anatomy_request(
-    session: Session,
-    root: Any,
-    request: Request,
-    repetition: int,
-    windows: frozenset[int],
-    anchors: frozenset[int],
-) -> None:
+@contextlib.contextmanager
+def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> Iterator[RequestProbe]:
     modules = module_paths(root)
-    watcher = AnatomyWatcher(session, modules, repetition, windows, anchors, bool(windows))
+    windows = frozenset(WINDOW_STEPS) if traced else frozenset()
+    anchors = anchor_steps() if traced else ANCHOR_REQUEST_STEPS
+    watcher = AnatomyWatcher(session, modules, repetition, windows, anchors, traced)
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
     begin = time.perf_counter_ns()
-    _, sections = _run(probe, root, request)
-    if windows:
+    with _attached(probe, root):
+        yield probe
+        sections = probe.finish()
+    if traced:
         session.report("tracer", "generation wall", time.perf_counter_ns() - begin, "ns")
     log_request(session, sections, repetition=repetition, peaks={}, treatments=watcher.treatments)
     session.put(*watcher.rows)
@@ -69,11 +92,11 @@ def _anatomy_request(
         session.flush()
 
 
-def _run(probe: RequestProbe, root: Any, request: Request) -> tuple[Any, list[Any]]:
+@contextlib.contextmanager
+def _attached(probe: RequestProbe, root: Any) -> Iterator[None]:
     probe.attach(root)
     try:
-        output = request(probe)
-        return output, probe.finish()
+        yield
     except BaseException:
         probe.abort()
         raise
@@ -81,4 +104,4 @@ def _run(probe: RequestProbe, root: Any, request: Request) -> tuple[Any, list[An
         probe.detach()
 
 
-__all__ = ["anchor_request", "calibrate", "clean_request", "traced_request"]
+__all__ = ["anchor_request", "calibrate", "clean_request", "request", "traced_request"]

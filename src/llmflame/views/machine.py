@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmflame.store.model import Fact
+from llmflame.units import human_bytes
 from llmflame.views.safe import safe_text
 
 VALUE_LIMIT = 800
@@ -17,7 +18,6 @@ CALM_NAME = "not affected by"
 Row = tuple[str, Text, str]
 """Name, value and source."""
 _TITLES = {"cpu": "CPU", "gpu": "GPU", "torch": "torch"}
-_UNIT_STEPS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def machine_view(facts: list[Fact]) -> RenderableType:
@@ -101,12 +101,3 @@ def _value(fact: Fact) -> Text:
     if not unit or unit in fact.name:
         return Text(number)
     return Text(f"{number} {safe_text(unit.removesuffix('s') if fact.value == 1 else unit)}")
-
-
-def human_bytes(amount: float) -> str:
-    """An amount of bytes in the largest binary unit that keeps it at 1 or more: `23.5 GiB`, `64 B`."""
-    step = 0
-    while abs(amount) >= 1024 and step < len(_UNIT_STEPS) - 1:
-        amount /= 1024
-        step += 1
-    return f"{amount:.1f}".removesuffix(".0") + f" {_UNIT_STEPS[step]}"

@@ -1,0 +1,76 @@
+"""llmflame: where every nanosecond and every byte of a language model's run went.
+
+    profile = llmflame.profile("demo")                       # by name, in fresh processes
+    profile = llmflame.profile(pipeline, "Once upon a time") # a live object, in this process
+    profile = llmflame.open("run.llmflame")                  # a file, without torch
+
+Importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmflame.recording.live import Recorder
+    from llmflame.store.model import Fact
+    from llmflame.store.profile import Profile
+
+__all__ = ["Recorder", "machine", "open", "profile", "summary"]
+
+
+def profile(
+    subject: Any,
+    prompt: str | None = None,
+    *,
+    tokenizer: Any = None,
+    output: str | Path | None = None,
+    force: bool = False,
+    **workload: Any,
+) -> Profile:
+    """Profile a text generation and return the profile.
+
+    `subject` is MODEL as on the command line (`demo`, a hub id, a folder, a `.gguf` file, `dummy:NAME`),
+    run in fresh processes; or a live `transformers` pipeline, or a model with its `tokenizer`, run in this
+    one: a warm-up, the clean requests, and two more for the anatomy. `workload` takes the fields of
+    `llmflame.recording.workload.Workload`: new_tokens, batch_size, repetitions, prompt_tokens, sample,
+    seed ... The file goes to `output`, or is read and removed where none is given.
+
+    Raises UsageError for what can't be run, ProgramFailedError where a child process failed; an exception
+    of a live model passes through unchanged.
+    """
+    from llmflame.recording.profile_live import profile_anything
+
+    return profile_anything(subject, prompt, tokenizer=tokenizer, output=output, force=force, **workload)
+
+
+def open(path: str | Path) -> Profile:
+    """Read a profile file into typed tables. Needs no torch. Raises UnreadableProfileError."""
+    from llmflame.store.profile import read_profile
+
+    return read_profile(path)
+
+
+def summary(profile: Profile) -> dict[str, Any]:
+    """The document that `llmflame show --json` prints."""
+    from llmflame.analysis.summary import summarise
+
+    return summarise(profile)
+
+
+def machine() -> list[Fact]:
+    """What this machine is: hardware, limits and software, each fact with its source."""
+    from llmflame.probes.machine import read_machine
+    from llmflame.subjects import cache
+
+    return read_machine(cache.folder())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Recorder":
+        from llmflame.recording.live import Recorder
+
+        return Recorder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,154 @@
+"""The operators, with the columns of torch.profiler's table, in undisturbed time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmflame.analysis.coverage import phases_of
+from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
+from llmflame.analysis.tree import Tree
+from llmflame.store import metrics
+from llmflame.units import human_time_ns, percent
+
+PHASES = ("prefill", "decode")
+KINDS = ("op", "runtime", "kernel")
+HOST = (
+    Column("name", "text", "Name"),
+    Column("kind", "text", "Kind", shown=False),
+    Column("self_cpu_share", "share", "Self CPU %"),
+    Column("self_cpu_ns", "ns", "Self CPU"),
+    Column("cpu_total_share", "share", "CPU total %"),
+    Column("cpu_total_ns", "ns", "CPU total"),
+    Column("cpu_avg_ns", "ns", "CPU time avg"),
+    Column("calls", "count", "# of Calls"),
+    Column("cpu_mem_bytes", "bytes", "CPU Mem"),
+    Column("self_cpu_mem_bytes", "bytes", "Self CPU Mem"),
+)
+DEVICE = (
+    Column("self_device_share", "share", "Self CUDA %"),
+    Column("self_device_ns", "ns", "Self CUDA"),
+    Column("device_total_ns", "ns", "CUDA total"),
+    Column("device_avg_ns", "ns", "CUDA time avg"),
+    Column("device_mem_bytes", "bytes", "CUDA Mem"),
+    Column("self_device_mem_bytes", "bytes", "Self CUDA Mem"),
+)
+_PARTS = ("wall", "memory", "device", "device memory")
+
+
+@dataclass(slots=True)
+class _Sums:
+    selfs: list[float]
+    totals: list[float]
+    calls: float = 0.0
+
+
+def ops_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
+    """One row an operator over `phases` (prefill and decode if none are given), by self time.
+
+    Shares are of those phases' wall time. A total counts an operator inside itself once. Memory is bytes
+    allocated less bytes freed. Device columns are there where there is device time.
+    """
+    where = phases_of(tree)
+    known = list(dict.fromkeys(name for name in where if name != "run"))
+    check_phases(phases, known)
+    wanted = frozenset(phases or PHASES)
+    inside = [name in wanted for name in where]
+    columns = _columns(tree)
+    ops = _collect(tree, inside, columns)
+    wall = sum(value for value, here in zip(columns["wall"][0], inside, strict=True) if here)
+    device = sum(value for value, here in zip(columns["device"][0], inside, strict=True) if here)
+    rows = sorted(
+        (_row(name, kind, sums, wall, device) for (name, kind), sums in ops.items()),
+        key=lambda row: -(row[3] or 0),  # type: ignore[operator]
+    )
+    held = sum(sums.selfs[0] for sums in ops.values())
+    note = (
+        f"Operators hold {percent(held / wall)} of {human_time_ns(wall)} in "
+        f"{' + '.join(phases or [name for name in PHASES if name in known])}; the rest is Python around them."
+        if wall
+        else "No time was recorded in these phases."
+    )
+    shown = HOST + DEVICE if device else HOST
+    return Table("ops", shown, tuple(row[: len(shown)] for row in rows), (note,))
+
+
+def _columns(tree: Tree) -> dict[str, tuple[list[float], list[float]]]:
+    """Self values and totals of each part."""
+    empty = [0.0] * len(tree)
+
+    def column(name: str) -> list[float]:
+        return tree.selfs.get(name, empty)
+
+    selfs = {
+        "wall": column(metrics.WALL.name),
+        "memory": _difference(column(metrics.ALLOCATED.name), column(metrics.FREED.name)),
+        "device": column(metrics.DEVICE.name),
+        "device memory": _difference(
+            column(metrics.DEVICE_ALLOCATED.name), column(metrics.DEVICE_FREED.name)
+        ),
+    }
+    return {name: (values, _folded(tree, values)) for name, values in selfs.items()}
+
+
+def _difference(left: list[float], right: list[float]) -> list[float]:
+    return [a - b for a, b in zip(left, right, strict=True)]
+
+
+def _folded(tree: Tree, values: list[float]) -> list[float]:
+    totals = list(values)
+    for node in range(len(totals) - 1, 0, -1):
+        totals[tree.parents[node]] += totals[node]
+    return totals
+
+
+def _collect(
+    tree: Tree, inside: list[bool], columns: dict[str, tuple[list[float], list[float]]]
+) -> dict[tuple[str, str], _Sums]:
+    calls = tree.selfs.get(metrics.CALLS.name, [0.0] * len(tree))
+    found: dict[tuple[str, str], _Sums] = {}
+    # By node: the operator that it is or that its own time counts for, and the operators around it.
+    around: list[frozenset[tuple[str, str]]] = []
+    owners: list[tuple[str, str] | None] = []
+    for node, parent in enumerate(tree.parents):
+        above = around[parent] if parent >= 0 else frozenset()
+        frame = tree.frame(node)
+        if frame.kind not in KINDS:
+            around.append(above)
+            owners.append(owners[parent] if parent >= 0 else None)
+        else:
+            key = (frame.name, frame.kind)
+            around.append(above | {key})
+            owners.append(key)
+        owner = owners[node]
+        if owner is None or not inside[node]:
+            continue
+        sums = found.setdefault(owner, _Sums([0.0] * len(_PARTS), [0.0] * len(_PARTS)))
+        for number, part in enumerate(_PARTS):
+            sums.selfs[number] += columns[part][0][node]
+            if frame.kind in KINDS and owner not in above:
+                sums.totals[number] += columns[part][1][node]
+        if frame.kind in KINDS:
+            sums.calls += calls[node]
+    return found
+
+
+def _row(name: str, kind: str, sums: _Sums, wall: float, device: float) -> Row:
+    calls = round(sums.calls)
+    return (
+        name,
+        kind,
+        ratio(sums.selfs[0], wall),
+        round(sums.selfs[0]),
+        ratio(sums.totals[0], wall),
+        round(sums.totals[0]),
+        ratio(sums.totals[0], sums.calls),
+        calls,
+        round(sums.totals[1]),
+        round(sums.selfs[1]),
+        ratio(sums.selfs[2], device),
+        round(sums.selfs[2]),
+        round(sums.totals[2]),
+        ratio(sums.totals[2], sums.calls),
+        round(sums.totals[3]),
+        round(sums.selfs[3]),
+    )

@@ -1,0 +1,99 @@
+"""The command line: which commands there are, and how each way to end becomes an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from llmflame.cli.machine import machine
+from llmflame.cli.profile import profile
+from llmflame.cli.report import report
+from llmflame.cli.show import show
+from llmflame.errors import LlmflameError
+
+app = typer.Typer(
+    name="llmflame", add_completion=False, no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+for command in (profile, show, report, machine):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from llmflame.recording.version import version
+
+        typer.echo(f"llmflame {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def llmflame(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Where every nanosecond and every byte of a language model in PyTorch went."""
+
+
+def main() -> NoReturn:
+    """The entry point: run the command in `sys.argv` and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; what went wrong is one line on stderr. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # A terminal that can't show a block character shows another one instead.
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        return _invoke(list(arguments))
+    except LlmflameError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 1)
+    except BrokenPipeError:
+        _drop_stdout()
+        return 0
+
+
+def _invoke(arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("llmflame", arguments) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as ending:
+        sys.stdout.flush()
+        return ending.exit_code
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return 2
+        wording = getattr(error, "format_message", None)
+        if wording is None:
+            raise
+        # The parser's own errors: an unknown option, a value of the wrong kind.
+        place = getattr(getattr(error, "ctx", None), "command_path", "llmflame")
+        return _fail(f"{wording()} (see {place} --help)", 2)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    from llmflame.views.safe import safe_text
+
+    with contextlib.suppress(OSError):
+        print(f"llmflame: {safe_text(message, 2_000)}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _drop_stdout() -> None:
+    """The reader has seen enough: let nothing more be written, at interpreter exit neither."""
+    with contextlib.suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

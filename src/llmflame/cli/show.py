@@ -1,0 +1,223 @@
+"""The command `llmflame show`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmflame.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from llmflame.analysis.run_tree import RunTree
+    from llmflame.analysis.tables import Table
+    from llmflame.store.profile import Profile
+
+ROWS = 30
+TREE_ROWS = 60
+TREE_MIN_PERCENT = 1.0
+STEP_ROWS = 40
+
+
+class View(str, Enum):  # noqa: UP042  typer reads both, StrEnum only in newer versions
+    """What of a profile is shown."""
+
+    summary = "summary"
+    phases = "phases"
+    tree = "tree"
+    ops = "ops"
+    functions = "functions"
+    steps = "steps"
+    machine = "machine"
+
+
+def show(  # noqa: PLR0913  each option is a parameter
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
+    view: Annotated[View, typer.Option(help="What to show.")] = View.summary,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Order a table by a column, e.g. cumtime.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show at most N rows.")] = None,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this phase (may be repeated): load, prefill, decode ..."),
+    ] = None,
+    depth: Annotated[int | None, typer.Option(metavar="N", min=0, help="tree: N levels deep.")] = None,
+    min_share: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", min=0, max=100, help="tree: fold frames with less.", show_default="1"),
+    ] = None,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on (nn.Module's, decorators').")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show a profile in the terminal: the summary, or one view of it.
+
+    Times are undisturbed ones: frames seen by the tracer are scaled to the clean pass.
+    """
+    from llmflame.store.profile import read_profile
+
+    profile = read_profile(file)
+    phases = tuple(dict.fromkeys(phase or ()))
+    _refuse_useless(view, sort=sort, depth=depth, min_share=min_share, phases=phases)
+    if view is View.summary:
+        print_summary(profile, as_json=json, limit=limit)
+    elif view is View.machine:
+        _print_machine(profile, as_json=json)
+    elif view is View.tree:
+        _print_tree(profile, phases, limit=limit, depth=depth, min_share=min_share, all_frames=all_frames, as_json=json)
+    else:
+        table = _table(view, profile, phases, all_frames)
+        _print_table(_cut(table, sort, limit, as_json=json), profile, as_json=json)
+
+
+def _refuse_useless(view: View, **options: Any) -> None:
+    """An option that a view has no use for is a mistake, which silence would hide."""
+    useful = {
+        "sort": {View.phases, View.ops, View.functions, View.steps},
+        "depth": {View.tree},
+        "min_share": {View.tree},
+        "phases": {View.phases, View.tree, View.ops, View.functions},
+    }
+    for name, views in useful.items():
+        if options[name] not in (None, ()) and view not in views:
+            option = "--phase" if name == "phases" else f"--{name.replace('_', '-')}"
+            names = " and ".join(sorted(f"--view {each.value}" for each in views))
+            raise UsageError(f"{option} goes with {names}, not with --view {view.value}")
+
+
+def print_summary(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:
+    """The summary on stdout, as a screen or as one JSON document."""
+    from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.summary import summarise
+
+    run = build_run_tree(profile)
+    document = summarise(profile, run) if limit is None else summarise(profile, run, top_limit=limit)
+    if as_json:
+        _print_json(document)
+        return
+    from llmflame.analysis.plumbing import without_plumbing
+    from llmflame.views.summary import summary_view
+
+    _print(summary_view(document, without_plumbing(run.tree), limit or 10))
+
+
+def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bool) -> Table:
+    if view is View.steps:
+        from llmflame.analysis.steps_table import steps_table
+
+        return steps_table(profile)
+    run = _run_tree(profile, all_frames or view is not View.functions)
+    if view is View.phases:
+        from llmflame.analysis.phases_table import phases_table
+
+        return phases_table(profile, run.tree, phases)
+    if view is View.ops:
+        from llmflame.analysis.ops_table import ops_table
+
+        return ops_table(run.tree, phases)
+    from llmflame.analysis.functions_table import functions_table
+
+    return functions_table(run.tree, phases)
+
+
+def _run_tree(profile: Profile, all_frames: bool) -> RunTree:
+    from dataclasses import replace
+
+    from llmflame.analysis.plumbing import without_plumbing
+    from llmflame.analysis.run_tree import build_run_tree
+
+    run = build_run_tree(profile)
+    return run if all_frames else replace(run, tree=without_plumbing(run.tree))
+
+
+def _cut(table: Table, sort: str | None, limit: int | None, *, as_json: bool) -> Table:
+    """Sorted and shortened; a document is as long as it is, unless told otherwise."""
+    if sort is not None:
+        table = table.sorted_by(_column_of(table, sort))
+    if table.view == "steps" and sort is None and not as_json:
+        from llmflame.analysis.steps_table import compact
+
+        return compact(table, limit or STEP_ROWS)
+    if limit is None and not as_json and table.view != "phases":
+        limit = ROWS
+    return table.limited(limit)
+
+
+def _column_of(table: Table, wanted: str) -> str:
+    """A column by its name, with or without the unit at its end: `cumtime` is `cumtime_ns`."""
+    names = [column.name for column in table.columns]
+    for name in (wanted, f"{wanted}_ns", f"{wanted}_bytes", f"{wanted}_share"):
+        if name in names:
+            return name
+    return wanted
+
+
+def _print_tree(
+    profile: Profile,
+    phases: tuple[str, ...],
+    *,
+    limit: int | None,
+    depth: int | None,
+    min_share: float | None,
+    all_frames: bool,
+    as_json: bool,
+) -> None:
+    from llmflame.analysis.tree_table import TreeLimits, tree_table
+
+    rows = limit if limit is not None or as_json else TREE_ROWS
+    least = min_share if min_share is not None else 0.0 if as_json else TREE_MIN_PERCENT
+    limits = TreeLimits(depth, least / 100, rows)
+    table = tree_table(_run_tree(profile, all_frames).tree, limits, phases)
+    if as_json:
+        _print_json(table.document())
+        return
+    from llmflame.views.tree import tree_view
+
+    _print_headed(profile, tree_view(table))
+
+
+def _print_table(table: Table, profile: Profile, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(table.document())
+        return
+    from llmflame.views.table import table_view
+
+    _print_headed(profile, table_view(table))
+
+
+def _print_machine(profile: Profile, *, as_json: bool) -> None:
+    if as_json:
+        from llmflame.analysis.machine_table import machine_table
+
+        _print_json(machine_table(profile.machine).document())
+        return
+    from llmflame.views.machine import machine_view
+
+    _print(machine_view(list(profile.machine)))
+
+
+def _print_headed(profile: Profile, body: RenderableType) -> None:
+    """A view below the profile's title and, if the run didn't end well, its status."""
+    from rich.console import Group
+
+    from llmflame.views.heading import heading
+
+    _print(Group(*heading(profile.subject, profile.run.status, profile.run.reason), body))
+
+
+def _print(body: RenderableType) -> None:
+    from llmflame.views.console import console_for
+
+    console_for().print(body)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    from json import dumps
+
+    typer.echo(dumps(document, indent=2, allow_nan=False))

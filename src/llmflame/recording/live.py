@@ -1,0 +1,214 @@
+"""Profiles a live object in this process: clean requests first, then a few steps under hooks, then windows.
+
+A process that has once run a CUDA profiling session stays slower, so nothing is timed after the windows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.probes.device import Device
+from llmflame.probes.machine import read_machine
+from llmflame.probes.sections import RequestProbe
+from llmflame.probes.tracing import refuse_taken_slot
+from llmflame.recording import passes
+from llmflame.recording.record import check_output
+from llmflame.recording.requests import marked_pipeline
+from llmflame.recording.session import PhasePeaks, Session, log_request
+from llmflame.recording.subject_facts import model_facts
+from llmflame.recording.version import version
+from llmflame.store.profile import Profile, read_profile
+from llmflame.store.rows import PassName, PassRow, Status
+from llmflame.store.writer import ProfileWriter, Scalar
+from llmflame.subjects import cache
+
+
+class Recorder:
+    """Records what a live model or pipeline does, into one file.
+
+    A request that can be repeated is run once for each pass:
+
+        with llmflame.Recorder(model, "run.llmflame") as recorder:
+            for _ in recorder.passes():
+                model.generate(**inputs, max_new_tokens=64)
+        recorder.profile
+
+    What can't be repeated is recorded once, undisturbed, without `passes`:
+
+        with llmflame.Recorder(model, "run.llmflame"):
+            chat(model)
+
+    An exception of the program passes through unchanged; the file then says `failed` and why. Raises
+    UsageError where `output` exists and `force` is not set, or where another profiler holds the
+    interpreter's hook.
+    """
+
+    def __init__(
+        self, subject: Any, output: str | Path, *, force: bool = False, repetitions: int = 3
+    ) -> None:
+        if repetitions < 1:
+            raise UsageError(f"repetitions must be at least 1, not {repetitions}")
+        self.output = Path(output)
+        self._pipeline = subject if hasattr(subject, "_forward") and hasattr(subject, "model") else None
+        self._model = self._pipeline.model if self._pipeline is not None else subject
+        if not hasattr(self._model, "register_forward_pre_hook"):
+            raise UsageError(
+                f"a {type(subject).__name__} is neither an nn.Module nor a transformers pipeline"
+            )
+        self._force = force
+        self._repetitions = repetitions
+        self._writer: ProfileWriter | None = None
+        self._single: _Single | None = None
+        self._repeated = False
+        self._began_ns = 0
+        self._profile: Profile | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What was recorded. Raises UsageError before the block has ended."""
+        if self._profile is None:
+            raise UsageError("the recording has not ended: read `profile` after the with-block")
+        return self._profile
+
+    def __enter__(self) -> Recorder:
+        refuse_taken_slot()
+        check_output(self.output, force=self._force)
+        self.output.unlink(missing_ok=True)
+        self._began_ns = time.perf_counter_ns()
+        self._writer = ProfileWriter(self.output, version=version(), mode="in-process")
+        self._writer.facts(read_machine(cache.folder()))
+        name = (
+            getattr(getattr(self._model, "config", None), "_name_or_path", "") or type(self._model).__name__
+        )
+        self._writer.subject({"model": Path(str(name)).name, "source": "a live object"})
+        self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
+        self._single = _Single(self._session("clean"), self._model, self._pipeline)
+        self._single.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        writer = self._writer
+        assert writer is not None
+        status, reason = _ending(error)
+        if self._single is not None:
+            self._single.end(keep=not self._repeated and kind is None)
+            if not self._repeated:
+                self._pass_row("clean", self._began_ns, status, reason, self._single.session)
+        writer.finish(status, reason)
+        self._writer = None
+        self._profile = read_profile(self.output)
+
+    def describe(self, **properties: Scalar) -> None:
+        """Say more of what is run, for the file: `prompt_tokens`, `new_tokens`, `batch_size` ..."""
+        if self._writer is None:
+            raise UsageError("describe() belongs inside the recorder's with-block")
+        self._writer.subject(properties)
+
+    def passes(self) -> Iterator[str]:
+        """Yield once for each time that the request is to be run; the value names the pass.
+
+        `warmup` once, `clean` for each repetition, `anatomy` twice: module by module, then in windows.
+        """
+        writer = self._writer
+        if writer is None or self._single is None:
+            raise UsageError("passes() belongs inside the recorder's with-block")
+        if self._repeated:
+            raise UsageError("passes() can be walked once in a recording")
+        self._repeated = True
+        self._single.end(keep=False)
+        yield "warmup"
+        begin, session = time.perf_counter_ns(), self._session("clean")
+        session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
+        for repetition in range(self._repetitions):
+            yield from self._once(session, repetition, "clean")
+        self._pass_row("clean", begin, "complete", None, session)
+        begin, session = time.perf_counter_ns(), self._session("anatomy")
+        passes.calibrate(session)
+        yield from self._once(session, 1, "anchors")
+        yield from self._once(session, 0, "windows")
+        self._pass_row("anatomy", begin, "complete", None, session)
+
+    def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
+        """Run the body of the caller's loop as one request under a pass' instruments."""
+        with (
+            passes.request(session, self._model, repetition, instruments) as probe,
+            self._marks(probe),
+        ):
+            probe.enter("tokenize" if self._pipeline is not None else "prepare")
+            yield session.pass_name
+
+    def _marks(self, probe: RequestProbe) -> contextlib.AbstractContextManager[None]:
+        if self._pipeline is None:
+            return contextlib.nullcontext()
+        return marked_pipeline(self._pipeline, probe)
+
+    def _session(self, pass_name: PassName) -> Session:
+        assert self._writer is not None
+        session = Session(pass_name, self._writer, self._began_ns)
+        parameter = next(iter(self._model.parameters()), None)
+        session.device = Device(str(parameter.device) if parameter is not None else "cpu")
+        return session
+
+    def _pass_row(
+        self, name: PassName, begin_ns: int, status: Status, reason: str | None, session: Session
+    ) -> None:
+        assert self._writer is not None
+        now = time.perf_counter_ns()
+        start, peak = begin_ns - self._began_ns, session.highest_rss_bytes or None
+        self._writer.rows([PassRow(name, status, reason, None, start, now - begin_ns, peak)])
+
+
+class _Single:
+    """The whole with-block as one undisturbed request, for what can't be repeated."""
+
+    def __init__(self, session: Session, model: Any, pipeline: Any) -> None:
+        self.session = session
+        self._model = model
+        self._peaks = PhasePeaks(session)
+        self._probe = RequestProbe(session.counters, opening=self._peaks.opening, closing=self._peaks.closing)
+        self._stack = contextlib.ExitStack()
+        self._pipeline = pipeline
+        self._ended = False
+
+    def begin(self) -> None:
+        """Attach the hooks."""
+        self._probe.attach(self._model)
+        self._stack.callback(self._probe.detach)
+        if self._pipeline is not None:
+            self._stack.enter_context(marked_pipeline(self._pipeline, self._probe))
+        self._probe.enter("prepare")
+
+    def end(self, *, keep: bool) -> None:
+        """Detach them; write the request's spans where they are wanted."""
+        if self._ended:
+            return
+        self._ended = True
+        sections = self._probe.finish()
+        self._stack.close()
+        if keep:
+            log_request(self.session, sections, repetition=0, peaks=self._peaks.take(), treatments={})
+            self.session.flush()
+
+
+def _name_of(model: Any) -> str:
+    known = getattr(getattr(model, "config", None), "_name_or_path", "")
+    return Path(str(known)).name or type(model).__name__
+
+
+def _ending(error: BaseException | None) -> tuple[Status, str | None]:
+    if error is None:
+        return "complete", None
+    if isinstance(error, KeyboardInterrupt):
+        return "partial", "interrupted"
+    if isinstance(error, ProgramFailedError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"

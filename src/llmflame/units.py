@@ -1,0 +1,54 @@
+"""Times, sizes and shares as a person reads them: three digits that matter and a unit."""
+
+from __future__ import annotations
+
+_BYTE_STEPS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_TIME_STEPS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+_MINUTE_S = 60
+LONG_S = 600
+"""From here on minutes say more than seconds."""
+
+
+def human_bytes(amount: float) -> str:
+    """An amount of bytes in the largest binary unit that keeps it at 1 or more: `23.5 GiB`, `64 B`."""
+    step = 0
+    while abs(amount) >= 1024 and step < len(_BYTE_STEPS) - 1:
+        amount /= 1024
+        step += 1
+    return f"{amount:.1f}".removesuffix(".0") + f" {_BYTE_STEPS[step]}"
+
+
+def human_time_ns(time_ns: float) -> str:
+    """A time in three digits: `3.60 s`, `77.0 ms`, `446 µs`, `60 ns`; from ten minutes on `12 min 05 s`."""
+    if time_ns < 0:
+        return "-" + human_time_ns(-time_ns)
+    if time_ns >= LONG_S * 1e9:
+        minutes, seconds = divmod(round(time_ns / 1e9), _MINUTE_S)
+        return f"{minutes} min {seconds:02d} s"
+    for size, unit in _TIME_STEPS:
+        # What would be rounded up to 1000 of a unit is 1.00 of the next one.
+        if time_ns >= size * 0.9995:
+            return f"{three_digits(time_ns / size)} {unit}"
+    return f"{time_ns:.0f} ns"
+
+
+def three_digits(value: float) -> str:
+    """A number from 0.9995 up with three significant digits, and all digits of what is larger: `1.70`, `74.6`."""
+    if abs(value) < 9.995:
+        return f"{value:.2f}"
+    if abs(value) < 99.95:
+        return f"{value:.1f}"
+    return f"{value:.0f}"
+
+
+def percent(share: float) -> str:
+    """A share of 1: `36.9 %`. Nothing that is not all is shown as 100 %, nothing that is not 0 as 0 %."""
+    if share < 0:
+        return "-" + percent(-share)
+    if share == 0:
+        return "0 %"
+    if share < 0.0005:
+        return "<0.1 %"
+    if 0.9995 <= share < 1:
+        return f"{share * 100:.2f} %" if share < 0.99995 else ">99.99 %"
+    return f"{share * 100:.1f}".removesuffix(".0") + " %" if share == 1 else f"{share * 100:.1f} %"

@@ -1,0 +1,186 @@
+"""One screen about one run: what a person waited for, where it went, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from llmflame.analysis.top_table import Place, top_places
+from llmflame.analysis.tree import Tree
+from llmflame.units import human_bytes, human_time_ns, percent, three_digits
+from llmflame.views.cells import UNKNOWN, bar, cell
+from llmflame.views.grid import Grid, GridColumn
+from llmflame.views.heading import DOT, status_lines, title
+from llmflame.views.safe import safe_text
+from llmflame.views.verdict import verdict
+
+GENERATION = ("prefill", "decode")
+COLD_START = ("startup", "import", "load")
+COLD_LIMIT = 5
+BAR_CELLS = 14
+TOP_BAR_CELLS = 10
+Document = Mapping[str, Any]
+
+
+def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
+    """The summary document and the run's tree (without plumbing) as a screen."""
+    parts: list[RenderableType] = [
+        Text(" ").append_text(title(document["subject"])),
+        Text(f" {machine_line(document['machine'])}", style="dim"),
+        *status_lines(document["status"], document["reason"]),
+        Text(),
+    ]
+    if not document["phases"]:
+        return Group(*parts, Text(" Nothing was recorded."))
+    parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
+    top = top_places(tree, GENERATION, limit)
+    if top:
+        whole = _wall_ns(document, GENERATION)
+        parts += [Text(), _heading(f"Self time in {' + '.join(GENERATION)}", whole), _top(top, whole)]
+    cold = top_places(tree, COLD_START, COLD_LIMIT, by_phase=True)
+    if cold:
+        whole = _wall_ns(document, COLD_START)
+        parts += [Text(), _heading(f"Self time in the cold start, {' + '.join(COLD_START)}", whole), _top(cold, whole)]
+    return Group(*parts, Text(), *verdict(document))
+
+
+def machine_line(machine: Document) -> str:
+    """The machine's facts that are known, in one line."""
+    ram, cores, gpu = machine.get("ram_bytes"), machine.get("cores"), machine.get("gpu")
+    words = [
+        _word(machine.get("cpu")),
+        f"{cores} core{'' if cores == 1 else 's'}" if isinstance(cores, int) else "",
+        f"{human_bytes(ram)} RAM" if isinstance(ram, int | float) else "",
+        "no GPU" if gpu == "none" else _word(gpu),
+        _word(machine.get("os")),
+        *(f"{name} {_word(machine.get(name))}" for name in ("python", "torch", "transformers") if machine.get(name)),
+    ]
+    return DOT.join(word for word in words if word) or "unknown machine"
+
+
+def _word(value: object) -> str:
+    return "" if value is None else safe_text(str(value), 60)
+
+
+def _wall_ns(document: Document, phases: tuple[str, ...]) -> float:
+    return sum(phase["wall_s"] * 1e9 for phase in document["phases"] if phase["name"] in phases)
+
+
+def _heading(text: str, whole_ns: float) -> Text:
+    return Text(f" {text}", style="bold").append(f"  {human_time_ns(whole_ns)}", style="not bold dim")
+
+
+def _headline(latency: Document) -> RenderableType:
+    """The few numbers that people compare."""
+    tpot = latency["tpot_ms"]
+    spread = ""
+    if tpot["median"] is not None:
+        spread = f"p10 {_ms(tpot['p10'])} – p90 {_ms(tpot['p90'])}, n {tpot['n']:,}"
+    rate = latency["tokens_per_s"]
+    numbers = (
+        ("TTFT", _ms(latency["ttft_ms"]), ""),
+        ("TPOT median", _ms(tpot["median"]), spread),
+        ("Throughput", UNKNOWN if rate is None else f"{_rate(rate)} tok/s", ""),
+        ("E2E", _ms(latency["e2e_ms"]), ""),
+        ("Load", _seconds(latency["load_s"]), ""),
+        ("Import", _seconds(latency["import_s"]), ""),
+    )
+    grid = Grid([GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)])
+    grid.add(*(Text(value, style="bold") for _, value, _ in numbers))
+    grid.add(*(Text(below, style="dim") for _, _, below in numbers))
+    return grid
+
+
+def _rate(rate: float) -> str:
+    return three_digits(rate) if rate < 1_000 else f"{rate:,.0f}"
+
+
+def _ms(value: float | None) -> str:
+    return UNKNOWN if value is None else human_time_ns(value * 1e6)
+
+
+def _seconds(value: float | None) -> str:
+    return UNKNOWN if value is None else human_time_ns(value * 1e9)
+
+
+def _phases(phases: list[Document]) -> RenderableType:
+    device = any(phase["device_peak_bytes"] for phase in phases)
+    grid = Grid(
+        [
+            GridColumn("Phase", align="left"),
+            GridColumn("", align="left", drop=3),
+            GridColumn("Time"),
+            GridColumn("Share"),
+            GridColumn("On CPU"),
+            GridColumn("Run queue", drop=1),
+            GridColumn("Disk", drop=2),
+            GridColumn("Other wait", drop=2),
+            GridColumn("Peak RSS"),
+            *([GridColumn("Device peak")] if device else []),
+            GridColumn("Read", drop=4),
+            GridColumn("Faults", drop=5),
+            GridColumn("Named", drop=6),
+        ]
+    )
+    longest = max(phase["share"] for phase in phases) or 1.0
+    for phase in phases:
+        waiting = phase["waiting"]
+        times = (waiting[f"{name}_s"] for name in ("on_cpu", "run_queue", "disk", "other"))
+        grid.add(
+            Text(safe_text(phase["name"], 30)),
+            bar(phase["share"] / longest, BAR_CELLS),
+            Text(human_time_ns(phase["wall_s"] * 1e9), style="bold"),
+            cell(phase["share"], "share"),
+            *(cell(None if seconds is None else seconds * 1e9, "ns") for seconds in times),
+            cell(phase["host_peak_bytes"], "bytes"),
+            *([cell(phase["device_peak_bytes"], "bytes")] if device else []),
+            cell(phase["read_bytes"], "bytes"),
+            cell(_faults(phase), "count"),
+            cell(phase["coverage"], "share"),
+        )
+    return grid
+
+
+def _faults(phase: Document) -> int | None:
+    minor, major = phase["minor_faults"], phase["major_faults"]
+    return None if minor is None and major is None else (minor or 0) + (major or 0)
+
+
+def _top(places: list[Place], whole_ns: float) -> RenderableType:
+    grid = Grid(
+        [
+            GridColumn("", align="left", drop=2),
+            GridColumn("Self"),
+            GridColumn("Share"),
+            GridColumn("Calls", drop=3),
+            GridColumn("", align="left", flexible=True, least=40),
+        ],
+        header=False,
+    )
+    longest = places[0].self_ns or 1.0
+    for place in places:
+        share = place.self_ns / whole_ns if whole_ns else 0.0
+        calls = Text(f"{place.calls:,.0f} ×", style="dim") if round(place.calls) else Text()
+        grid.add(
+            bar(place.self_ns / longest, TOP_BAR_CELLS), human_time_ns(place.self_ns), percent(share), calls, _where(place)
+        )
+    return grid
+
+
+def _where(place: Place) -> Text:
+    """`name  module.path (30 modules)` or `name  file:line`."""
+    text = Text()
+    if place.phase:
+        text.append(f"{safe_text(place.phase, 30)} ", style="dim")
+    text.append(safe_text(place.name, 120))
+    if place.module is not None:
+        text.append(f"  {safe_text(place.module) or 'the root module'}", style="cyan")
+        if len(place.modules) > 1:
+            text.append(f" × {len(place.modules)}", style="dim")
+    if place.file:
+        line = f":{place.line}" if place.line is not None else ""
+        text.append(f"  {safe_text(place.file)}{line}", style="dim")
+    return text

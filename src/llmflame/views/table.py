@@ -1,0 +1,86 @@
+"""Any table in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from llmflame.analysis.tables import Row, Table
+from llmflame.views.cells import UNKNOWN, cell
+from llmflame.views.grid import Grid, GridColumn
+
+Format = Callable[[Row], Text]
+LEFT_OUT = {
+    # The higher, the earlier a column is left out in a narrow terminal.
+    "phases": {"coverage": 4, "major_faults": 8, "minor_faults": 6, "read_bytes": 5, "other_ns": 3, "disk_ns": 3},
+    "ops": {
+        "self_cpu_mem_bytes": 9, "cpu_mem_bytes": 8, "cpu_total_share": 7, "self_device_mem_bytes": 9,
+        "device_mem_bytes": 8, "device_avg_ns": 6, "self_device_share": 5, "cpu_avg_ns": 4, "device_total_ns": 3,
+    },
+    "functions": {"cumtime_percall_ns": 2, "tottime_percall_ns": 1},
+    "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
+}  # fmt: skip
+KEEP_END = {"functions"}
+"""Views in which the end of a name says more than its start."""
+
+
+def table_view(table: Table) -> RenderableType:
+    """A table with its notes below it."""
+    if not table.rows:
+        return Group(Text(" Nothing was recorded that this view could show."), *_notes(table))
+    places = [number for number, column in enumerate(table.columns) if column.shown]
+    grid = Grid([_column(table, number) for number in places])
+    formats = _formats(table)
+    for row in table.rows:
+        grid.add(
+            *(
+                formats[name](row) if (name := table.columns[number].name) in formats
+                else cell(row[number], table.columns[number].unit)
+                for number in places
+            )
+        )  # fmt: skip
+    return Group(grid, *_notes(table))
+
+
+def _notes(table: Table) -> list[Text]:
+    return [Text(), *(Text(f" {note}", style="dim") for note in table.notes)] if table.notes else []
+
+
+def _column(table: Table, number: int) -> GridColumn:
+    column = table.columns[number]
+    text = column.unit == "text"
+    return GridColumn(
+        column.label,
+        align="left" if text else "right",
+        flexible=text,
+        keep="end" if table.view in KEEP_END else "start",
+        drop=LEFT_OUT.get(table.view, {}).get(column.name, 0),
+        least=36 if table.view == "functions" else 24,
+    )
+
+
+def _formats(table: Table) -> Mapping[str, Format]:
+    if table.view == "functions":
+        return {"ncalls": lambda row: _calls(table, row)}
+    if table.view == "phases":
+        return {"phase": lambda row: _phase(table, row)}
+    return {}
+
+
+def _calls(table: Table, row: Row) -> Text:
+    """As cProfile: all calls / those from outside; `≥` where the sampler saw the function too."""
+    calls, primitive = row[table.place("ncalls")], row[table.place("primitive_calls")]
+    if not isinstance(calls, int) or not isinstance(primitive, int):
+        return Text(UNKNOWN, style="dim")
+    counted = row[table.place("counted_share")]
+    text = f"{calls:,}" if calls == primitive else f"{calls:,}/{primitive:,}"
+    return Text(f"≥{text}" if isinstance(counted, float) and counted < 0.99 else text)
+
+
+def _phase(table: Table, row: Row) -> Text:
+    part = row[table.place("part")]
+    if part is None:
+        return cell(row[table.place("phase")], "text")
+    return Text("  ").append_text(cell(part, "text"))
