@@ -10,12 +10,13 @@ LONG_S = 600
 
 
 def human_bytes(amount: float) -> str:
-    """An amount of bytes in the largest binary unit that keeps it at 1 or more: `23.5 GiB`, `64 B`."""
+    """Bytes in the largest binary unit that keeps the number at 1 or more: `23.5 GiB`, `1.14 GiB`, `64 B`."""
     step = 0
     while abs(amount) >= 1024 and step < len(_BYTE_STEPS) - 1:
         amount /= 1024
         step += 1
-    return f"{amount:.1f}".removesuffix(".0") + f" {_BYTE_STEPS[step]}"
+    digits = three_digits(amount)
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + f" {_BYTE_STEPS[step]}"
 
 
 def human_time_ns(time_ns: float) -> str:
@@ -33,7 +34,7 @@ def human_time_ns(time_ns: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A number from 0.9995 up with three significant digits, and all digits of what is larger: `1.70`, `74.6`."""
+    """Three significant digits of what is at least 1, all digits before the point of more: `1.70`, `1023`."""
     if abs(value) < 9.995:
         return f"{value:.2f}"
     if abs(value) < 99.95:

@@ -11,6 +11,8 @@ from llmflame.store.rows import AnchorRow, SpanRow
 
 Segment = str | None
 """A module's path: the frames that it owns, other modules' apart. None is what runs outside of the root."""
+NEAREST = 5
+"""How many anchored steps are asked: enough for a median, few enough to leave disturbed ones out."""
 NEAR_FACTOR = 4
 """Anchored decode steps within this factor of a window's step speak for it."""
 
@@ -28,12 +30,17 @@ class Anchors:
 @dataclass(frozen=True, slots=True)
 class _Sample:
     step: int
+    whole_ns: float
     shares: dict[Segment, float]
     cpu_shares: dict[Segment, float]
 
 
-def anchors_for(profile: Profile, step: int) -> Anchors | None:
-    """The medians over the anchored steps that resemble `step`, or None where there are none."""
+def anchors_for(profile: Profile, step: int, clean_ns: float) -> Anchors | None:
+    """The medians over the anchored steps that resemble `step`, or None where there are none.
+
+    Of the steps with a similar key/value cache, those speak whose time is nearest to `clean_ns`, the
+    undisturbed step's: what disturbs a machine slows some modules more than others.
+    """
     samples = _samples(profile)
     if step == 0:
         near = [sample for sample in samples if sample.step == 0]
@@ -42,6 +49,7 @@ def anchors_for(profile: Profile, step: int) -> Anchors | None:
         near = [s for s in decode if step / NEAR_FACTOR <= s.step <= step * NEAR_FACTOR] or decode
     if not near:
         return None
+    near = sorted(near, key=lambda sample: abs(sample.whole_ns - clean_ns))[:NEAREST]
     segments = {segment for sample in near for segment in sample.shares}
     shares = {segment: median(s.shares.get(segment, 0.0) for s in near) for segment in segments}
     whole = sum(shares.values())
@@ -87,4 +95,4 @@ def _sample(span: SpanRow, rows: list[AnchorRow], cost_ns: float) -> _Sample | N
     outside_cpu = (span.thread_cpu_ns or 0) - sum(row.cpu_ns for row in rows)
     raw_outside = span.wall_ns - sum(row.wall_ns for row in rows)
     cpu[None] = min(max(outside_cpu / raw_outside, 0.0), 1.0) if raw_outside > 0 else 1.0
-    return _Sample(span.step or 0, shares, cpu)
+    return _Sample(span.step or 0, whole, shares, cpu)

@@ -17,12 +17,12 @@ COLUMNS = (
     Column("on_cpu_ns", "ns", "On CPU"),
     Column("run_queue_ns", "ns", "Run queue"),
     Column("disk_ns", "ns", "Disk"),
-    Column("other_ns", "ns", "Other wait"),
+    Column("other_ns", "ns", "Other"),
     Column("host_peak_bytes", "bytes", "Peak RSS"),
     Column("device_peak_bytes", "bytes", "Device peak"),
     Column("read_bytes", "bytes", "Read"),
-    Column("minor_faults", "count", "Minor faults"),
-    Column("major_faults", "count", "Major"),
+    Column("minor_faults", "count", "Minor flt"),
+    Column("major_faults", "count", "Major flt"),
     Column("coverage", "share", "Named"),
 )
 
@@ -39,7 +39,7 @@ def phases_table(profile: Profile, tree: Tree, phases: tuple[str, ...] = ()) -> 
         rows.append(_row(span, span.name, None, whole, coverage.get(span.name)))
         rows += [_row(part, span.name, part.name, whole, None) for part in parts_of(profile, span)]
     gap = gap_ns(profile)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if gap and not phases:
         rows.append(("between phases", None, gap, ratio(gap, whole), *[None] * 9, 0.0))
         notes = ("Between phases of a request the recorder reads memory peaks.",)

@@ -42,48 +42,50 @@ def without_plumbing(tree: Tree) -> Tree:
     for node, parent in enumerate(tree.parents):
         if parent >= 0:
             children[parent].append(node)
-    merged = _Merged(tree)
-    if not len(tree):
-        return merged.tree
-    # Each entry: a node of the new tree's parent (-1 for none) and the nodes of the old tree that it stands for.
-    stack: list[tuple[int, list[int]]] = [(-1, [0])]
+    # By new node: the old nodes of one frame that it stands for, and those that were hidden in it.
+    groups: list[list[int]] = []
+    absorbed: list[list[int]] = []
+    parents: list[int] = []
+    stack: list[tuple[int, list[int]]] = [(-1, [0])] if len(tree) else []
     while stack:
         parent, members = stack.pop()
-        here = merged.add(parent, members)
+        here = len(groups)
+        groups.append(members)
+        parents.append(parent)
+        hidden: list[int] = []
         below: dict[int, list[int]] = {}
         keep = tree.frame(members[0]).kind in ("run", "phase")
         pending = [child for member in reversed(members) for child in reversed(children[member])]
         while pending:
             child = pending.pop()
             if plumbing[tree.node_frames[child]] and not keep:
-                merged.absorb(here, child)
+                hidden.append(child)
                 pending.extend(reversed(children[child]))
             else:
                 below.setdefault(tree.node_frames[child], []).append(child)
+        absorbed.append(hidden)
         stack.extend((here, group) for group in reversed(below.values()))
-    return merged.tree
+    return Tree(
+        frames=list(tree.frames),
+        parents=parents,
+        node_frames=[tree.node_frames[group[0]] for group in groups],
+        metrics=list(tree.metrics),
+        selfs={name: _merged(name, column, groups, absorbed) for name, column in tree.selfs.items()},
+        origins=[tree.origins[group[0]] for group in groups],
+    )
 
 
-class _Merged:
-    """The new tree, in pre-order, and how old nodes become part of it."""
-
-    def __init__(self, old: Tree) -> None:
-        self._old = old
-        self.tree = Tree(frames=list(old.frames), metrics=list(old.metrics))
-        self.tree.selfs = {name: [] for name in old.selfs}
-
-    def add(self, parent: int, members: list[int]) -> int:
-        """A new node that stands for old ones of the same frame."""
-        new, old = self.tree, self._old
-        new.parents.append(parent)
-        new.node_frames.append(old.node_frames[members[0]])
-        new.origins.append(old.origins[members[0]])
-        for name, column in old.selfs.items():
-            new.selfs[name].append(sum(column[member] for member in members))
-        return len(new) - 1
-
-    def absorb(self, node: int, hidden: int) -> None:
-        """Give a hidden node's own numbers to a new node."""
-        for name, column in self._old.selfs.items():
-            if name != metrics.CALLS.name:
-                self.tree.selfs[name][node] += column[hidden]
+def _merged(
+    metric: str, column: list[float], groups: list[list[int]], absorbed: list[list[int]]
+) -> list[float]:
+    counted = metric != metrics.CALLS.name
+    values = []
+    for group, hidden in zip(groups, absorbed, strict=True):
+        value = column[group[0]]
+        for member in group[1:]:
+            value += column[member]
+        if counted:
+            for member in hidden:
+                value += column[member]
+        values.append(value)
+    return values

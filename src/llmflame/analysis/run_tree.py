@@ -148,7 +148,7 @@ def _add_traced(profile: Profile, phase: PhaseTree, windows: list[tuple[WindowRo
     for (row, values), (time_ns, count) in zip(windows, weights, strict=False):
         nodes, numbers = traced_nodes(profile, values)
         clean = _clean_step_ns(profile, phase.span, row)
-        anchors = anchors_for(profile, row.step) if row.step is not None else None
+        anchors = anchors_for(profile, row.step, clean) if row.step is not None else None
         scaled = scale_window(nodes, clean, costs, anchors)
         _add_scaled(phase, numbers, scaled, time_ns * rate, anchored=anchors is not None)
         _add_counts(phase, values, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from llmflame.analysis.coverage import phases_of
@@ -10,21 +11,21 @@ from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 
 COLUMNS = (
-    Column("id", "index", "Id", shown=False),
-    Column("parent", "index", "Parent", shown=False),
-    Column("depth", "index", "Depth", shown=False),
-    Column("kind", "text", "Kind", shown=False),
+    Column("id", "index", "Id"),
+    Column("parent", "index", "Parent"),
+    Column("depth", "index", "Depth"),
+    Column("kind", "text", "Kind"),
     Column("name", "text", "Frame"),
-    Column("module", "text", "Module", shown=False),
-    Column("file", "text", "File", shown=False),
-    Column("line", "index", "Line", shown=False),
+    Column("module", "text", "Module"),
+    Column("file", "text", "File"),
+    Column("line", "index", "Line"),
     Column("total_ns", "ns", "Total"),
     Column("self_ns", "ns", "Self"),
     Column("share", "share", "Share"),
     Column("calls", "count", "Calls"),
     Column("allocated_bytes", "bytes", "Allocated"),
-    Column("origin", "text", "Origin", shown=False),
-    Column("folded", "count", "Folded", shown=False),
+    Column("origin", "text", "Origin"),
+    Column("folded", "count", "Folded"),
 )
 
 
@@ -37,13 +38,16 @@ class TreeLimits:
     """Of the rows' whole: the run, or the phases that were asked for."""
     rows: int | None = None
     """The heaviest ones."""
+    alike: int | None = None
+    """Of modules of one class under one parent (a model's layers), so many: the heaviest ones."""
 
 
 def tree_table(tree: Tree, limits: TreeLimits, phases: tuple[str, ...] = ()) -> Table:
     """Frames in the order of a walk, heavier siblings first. Totals are of all metrics' folds, calls are own.
 
-    Children that aren't shown are one row of kind `folded`: their number (with all below them) and sums, so
-    that a frame's self time and its children's totals always add up to its total.
+    Children that aren't shown are rows of kind `folded`: one for the modules of each class of which some are
+    shown, one for all others, with the sums. `folded` counts them (those without a name with all below them). So a
+    frame's self time and its children's totals always add up to its total.
     """
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))
@@ -82,18 +86,30 @@ class _View:
         while stack:
             node, depth = stack.pop()
             # The phases are always shown: a view without one of them would look as if it hadn't run.
-            if self._tree.frame(node).kind not in ("run", "phase") and (
-                self._total[node] < least or (self._total[node] <= 0 and least > 0)
-            ):
+            if self._tree.frame(node).kind not in ("run", "phase") and self._total[node] < least:
                 continue
             found.append(node)
             if limits.depth is None or depth < limits.depth:
-                stack.extend((child, depth + 1) for child in self._children[node])
+                stack.extend((child, depth + 1) for child in self._first(self._children[node], limits.alike))
         if limits.rows is not None and len(found) > limits.rows:
             # A parent is never lighter than its child, and comes first where they are equal.
             found.sort(key=lambda node: (-self._total[node], node))
             found = found[: limits.rows]
         return set(found)
+
+    def _first(self, children: list[int], alike: int | None) -> list[int]:
+        """Children without the lighter modules of a class of which there are many."""
+        if alike is None or len(children) <= alike:
+            return children
+        seen: Counter[str] = Counter()
+        kept = []
+        for child in sorted(children, key=lambda child: -self._total[child]):
+            frame = self._tree.frame(child)
+            if frame.kind == "module":
+                seen[frame.name] += 1
+            if seen[frame.name] <= alike or frame.kind != "module":
+                kept.append(child)
+        return kept
 
     def rows(self, shown: set[int]) -> list[Row]:
         """Rows in the order of a walk."""
@@ -111,11 +127,22 @@ class _View:
             # The phases stay in the order in which they ran.
             if self._tree.frame(node).kind != "run":
                 children = sorted(children, key=lambda child: -self._total[child])
-            hidden = [child for child in children if child not in shown]
-            if hidden:
-                stack.append((node, depth + 1, hidden))
-            stack.extend((child, depth + 1, []) for child in reversed(children) if child in shown)
+            visible = [child for child in children if child in shown]
+            groups = self._groups(visible, [child for child in children if child not in shown])
+            stack.extend((node, depth + 1, group) for group in reversed(groups))
+            stack.extend((child, depth + 1, []) for child in reversed(visible))
         return rows
+
+    def _groups(self, visible: list[int], hidden: list[int]) -> list[list[int]]:
+        """Hidden children: modules of each class that is also shown, then the rest."""
+        frame = self._tree.frame
+        classes = {frame(child).name for child in visible if frame(child).kind == "module"}
+        groups: dict[str | None, list[int]] = {name: [] for name in sorted(classes)}
+        groups[None] = []
+        for child in hidden:
+            known = frame(child).kind == "module" and frame(child).name in classes
+            groups[frame(child).name if known else None].append(child)
+        return [group for group in groups.values() if group]
 
     def _row(self, node: int, depth: int) -> Row:
         frame = self._tree.frame(node)
@@ -134,15 +161,28 @@ class _View:
             round(self._calls[node]) or None,
             round(self._bytes[node]),
             self._tree.origins[node],
-            0,
+            None,
         )
 
     def _folded(self, parent: int, depth: int, nodes: list[int]) -> Row:
+        frames = {self._tree.frame(node) for node in nodes}
+        names = {frame.name for frame in frames}
         total = sum(self._total[node] for node in nodes)
-        size = sum(self._bytes[node] for node in nodes)
-        count = sum(self._sizes[node] for node in nodes)
-        share = ratio(total, self.whole)
+        name = next(iter(names)) if len(names) == 1 and len(nodes) > 1 else None
         return (
-            None, parent, depth, "folded", None, None, None, None,
-            round(total), None, share, None, round(size), None, count,
-        )  # fmt: skip
+            None,
+            parent,
+            depth,
+            "folded",
+            name,
+            None,
+            None,
+            None,
+            round(total),
+            None,
+            ratio(total, self.whole),
+            None,
+            round(sum(self._bytes[node] for node in nodes)),
+            None,
+            len(nodes) if name else sum(self._sizes[node] for node in nodes),
+        )

@@ -17,10 +17,15 @@ from llmflame.cli.show import show
 from llmflame.errors import LlmflameError
 
 app = typer.Typer(
-    name="llmflame", add_completion=False, no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+    name="llmflame",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (profile, show, report, machine):
+for command in (profile, show, report):
     app.command()(command)
+app.command(short_help="Show what this machine is, and what limits it.")(machine)
 
 
 def _print_version(wanted: bool) -> None:
@@ -31,11 +36,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+VersionOption = typer.Option(
+    "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+)
+
+
 @app.callback()
 def llmflame(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
-    ] = False,
+    version: Annotated[bool, VersionOption] = False,
 ) -> None:
     """Where every nanosecond and every byte of a language model in PyTorch went."""
 

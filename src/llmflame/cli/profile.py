@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,21 +23,27 @@ NEEDED = ("torch", "transformers")
 def profile(  # noqa: PLR0913  each option is a parameter
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The profile; by default MODEL's name.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: MODEL's name, .llmflame.")
     ] = None,
     prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is given.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A UTF-8 text as the prompt.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The prompt as UTF-8 text.")
+    ] = None,
     prompt_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Instead of a text: a prompt of exactly N tokens.")
     ] = None,
     new_tokens: Annotated[int, typer.Option(metavar="N", help="How many tokens follow the prompt.")] = 64,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="How many copies of the prompt at once.")] = 1,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Copies of the prompt at once.")] = 1,
     dtype: Annotated[
         str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: the checkpoint's.")
     ] = "auto",
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, or auto: a GPU if any.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; auto: a GPU if any.")
+    ] = "auto",
     repetitions: Annotated[int, typer.Option(metavar="N", help="Timed requests, after a warm-up.")] = 3,
-    sample: Annotated[bool, typer.Option("--sample", help="Draw tokens at random instead of greedily.")] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Draw tokens at random instead of greedily.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 0,
     stop_at_eos: Annotated[
         bool, typer.Option("--stop-at-eos", help="Let the model end early, at its end-of-text token.")
@@ -54,10 +60,10 @@ def profile(  # noqa: PLR0913  each option is a parameter
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")] = False,
 ) -> None:
-    """Run a model a few times and record where its time and memory went, from import to the last token.
+    """Run a model and record where its time and memory went.
 
-    The profile holds an undisturbed pass (its times are the truth) and a traced one (the anatomy). If the
-    model fails, what was recorded until then is kept.
+    From import to the last token, in two fresh processes: an undisturbed pass, whose times are the truth, and
+    a traced one, which says what they consist of. If the model fails, what was recorded until then is kept.
     """
     from llmflame.atomic import check_writable
     from llmflame.recording.record import check_output
@@ -80,7 +86,8 @@ def profile(  # noqa: PLR0913  each option is a parameter
         seed=seed,
     )
     workload.check(None)
-    _record(model, workload, target, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, force=force)
+    trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
+    _record(model, workload, target, trust, force=force)
     _tell(target, report, as_json=json)
 
 
@@ -108,7 +115,8 @@ def _check_installed() -> None:
 
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise UsageError(f'{" and ".join(missing)} missing, which profiling needs: pip install "llmflame[run]"')
+        words = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise UsageError(f'{words}, which profiling needs: pip install "llmflame[run]"')
 
 
 def _prompt(text: str | None, file: Path | None, tokens: int | None) -> str | None:
@@ -130,21 +138,19 @@ def _prompt(text: str | None, file: Path | None, tokens: int | None) -> str | No
         raise UsageError(f"can't read the prompt file {file}: {error.strerror or error}") from error
 
 
-def _workload(prompt: str | None, **options: object) -> Workload:
+def _workload(prompt: str | None, **options: Any) -> Workload:
     from llmflame.recording.workload import Workload
 
-    fields = {name: value for name, value in options.items()} | ({} if prompt is None else {"prompt": prompt})
-    return Workload(**fields)  # type: ignore[arg-type]
+    return Workload(**options) if prompt is None else Workload(prompt=prompt, **options)
 
 
-def _record(model: str, workload: Workload, target: Path, **options: bool) -> None:
+def _record(model: str, workload: Workload, target: Path, trust: dict[str, bool], *, force: bool) -> None:
     from llmflame.cli.progress import shown_progress
     from llmflame.recording.record import record
     from llmflame.subjects.resolve import resolve
 
-    force = options.pop("force")
     with shown_progress() as progress:
-        checkpoint = resolve(model, progress=progress, **options)
+        checkpoint = resolve(model, progress=progress, **trust)
         try:
             record(checkpoint, workload, target, force=force, progress=progress)
         except ProgramFailedError as error:
@@ -153,7 +159,7 @@ def _record(model: str, workload: Workload, target: Path, **options: bool) -> No
 
 def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:
     from llmflame.cli.report import write_report
-    from llmflame.cli.show import print_summary
+    from llmflame.cli.printing import print_summary
     from llmflame.store.profile import read_profile
     from llmflame.views.safe import safe_text
 

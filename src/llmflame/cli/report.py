@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from llmflame.store.profile import Profile
 
 
 def report(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PAGE", help="The page; by default FILE with .html.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PAGE", help="The page; by default FILE as .html."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")] = False,
     all_frames: Annotated[
-        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on (nn.Module's, decorators').")
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
     ] = False,
 ) -> None:
-    """Write a profile as one HTML page that needs no network, with the flame graph of the whole run."""
+    """Write a profile as one HTML page with its flame graph.
+
+    The page needs no network: it can be mailed, attached to an issue or opened from a disk.
+    """
     from llmflame.atomic import check_writable
     from llmflame.store.profile import read_profile
 
@@ -30,7 +37,7 @@ def report(
     typer.echo(safe_text(str(page), 4_096))
 
 
-def write_report(profile: "Profile", page: Path, *, all_frames: bool = False) -> None:
+def write_report(profile: Profile, page: Path, *, all_frames: bool = False) -> None:
     """Build the page of a profile and write it at once. Raises UsageError where it can't be written."""
     from llmflame.analysis.plumbing import without_plumbing
     from llmflame.analysis.run_tree import build_run_tree

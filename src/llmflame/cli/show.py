@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +14,15 @@ import typer
 from llmflame.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from llmflame.analysis.run_tree import RunTree
     from llmflame.analysis.tables import Table
+    from llmflame.analysis.tree_table import TreeLimits
     from llmflame.store.profile import Profile
 
 ROWS = 30
 TREE_ROWS = 60
+TREE_ALIKE = 2
+"""Of a model's layers; the others are one row."""
 TREE_MIN_PERCENT = 1.0
 STEP_ROWS = 40
 
@@ -49,31 +53,65 @@ def show(  # noqa: PLR0913  each option is a parameter
     depth: Annotated[int | None, typer.Option(metavar="N", min=0, help="tree: N levels deep.")] = None,
     min_share: Annotated[
         float | None,
-        typer.Option(metavar="PERCENT", min=0, max=100, help="tree: fold frames with less.", show_default="1"),
+        typer.Option(
+            metavar="PERCENT", min=0, max=100, help="tree: fold frames with less.", show_default="1"
+        ),
     ] = None,
     all_frames: Annotated[
-        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on (nn.Module's, decorators').")
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
-    """Show a profile in the terminal: the summary, or one view of it.
+    """Show a profile: the summary, or one view of it.
 
     Times are undisturbed ones: frames seen by the tracer are scaled to the clean pass.
     """
+    from llmflame.cli.printing import print_machine, print_summary, print_table
     from llmflame.store.profile import read_profile
 
-    profile = read_profile(file)
     phases = tuple(dict.fromkeys(phase or ()))
     _refuse_useless(view, sort=sort, depth=depth, min_share=min_share, phases=phases)
-    if view is View.summary:
-        print_summary(profile, as_json=json, limit=limit)
-    elif view is View.machine:
-        _print_machine(profile, as_json=json)
-    elif view is View.tree:
-        _print_tree(profile, phases, limit=limit, depth=depth, min_share=min_share, all_frames=all_frames, as_json=json)
-    else:
-        table = _table(view, profile, phases, all_frames)
-        _print_table(_cut(table, sort, limit, as_json=json), profile, as_json=json)
+    with no_collection():
+        profile = read_profile(file)
+        if view is View.summary:
+            print_summary(profile, as_json=json, limit=limit)
+        elif view is View.machine:
+            print_machine(profile, as_json=json)
+        else:
+            if view is View.tree:
+                limits = _tree_limits(limit, depth, min_share, as_json=json)
+                table = _tree(profile, phases, limits, all_frames)
+            else:
+                table = _cut(_table(view, profile, phases, all_frames), sort, limit, as_json=json)
+            print_table(table, profile, as_json=json)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Without the garbage collector, which a tenth of the time would go to: a profile's rows have no cycles."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _tree_limits(
+    limit: int | None, depth: int | None, min_share: float | None, *, as_json: bool
+) -> TreeLimits:
+    """What a screen has room for, unless told otherwise; a document holds the whole tree."""
+    from llmflame.analysis.tree_table import TreeLimits
+
+    if as_json:
+        return TreeLimits(depth, (min_share or 0.0) / 100, limit)
+    least = TREE_MIN_PERCENT if min_share is None else min_share
+    return TreeLimits(depth, least / 100, limit or TREE_ROWS, TREE_ALIKE)
+
+
+def _tree(profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool) -> Table:
+    from llmflame.analysis.tree_table import tree_table
+
+    return tree_table(_run_tree(profile, all_frames).tree, limits, phases)
 
 
 def _refuse_useless(view: View, **options: Any) -> None:
@@ -89,22 +127,6 @@ def _refuse_useless(view: View, **options: Any) -> None:
             option = "--phase" if name == "phases" else f"--{name.replace('_', '-')}"
             names = " and ".join(sorted(f"--view {each.value}" for each in views))
             raise UsageError(f"{option} goes with {names}, not with --view {view.value}")
-
-
-def print_summary(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:
-    """The summary on stdout, as a screen or as one JSON document."""
-    from llmflame.analysis.run_tree import build_run_tree
-    from llmflame.analysis.summary import summarise
-
-    run = build_run_tree(profile)
-    document = summarise(profile, run) if limit is None else summarise(profile, run, top_limit=limit)
-    if as_json:
-        _print_json(document)
-        return
-    from llmflame.analysis.plumbing import without_plumbing
-    from llmflame.views.summary import summary_view
-
-    _print(summary_view(document, without_plumbing(run.tree), limit or 10))
 
 
 def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bool) -> Table:
@@ -156,68 +178,3 @@ def _column_of(table: Table, wanted: str) -> str:
         if name in names:
             return name
     return wanted
-
-
-def _print_tree(
-    profile: Profile,
-    phases: tuple[str, ...],
-    *,
-    limit: int | None,
-    depth: int | None,
-    min_share: float | None,
-    all_frames: bool,
-    as_json: bool,
-) -> None:
-    from llmflame.analysis.tree_table import TreeLimits, tree_table
-
-    rows = limit if limit is not None or as_json else TREE_ROWS
-    least = min_share if min_share is not None else 0.0 if as_json else TREE_MIN_PERCENT
-    limits = TreeLimits(depth, least / 100, rows)
-    table = tree_table(_run_tree(profile, all_frames).tree, limits, phases)
-    if as_json:
-        _print_json(table.document())
-        return
-    from llmflame.views.tree import tree_view
-
-    _print_headed(profile, tree_view(table))
-
-
-def _print_table(table: Table, profile: Profile, *, as_json: bool) -> None:
-    if as_json:
-        _print_json(table.document())
-        return
-    from llmflame.views.table import table_view
-
-    _print_headed(profile, table_view(table))
-
-
-def _print_machine(profile: Profile, *, as_json: bool) -> None:
-    if as_json:
-        from llmflame.analysis.machine_table import machine_table
-
-        _print_json(machine_table(profile.machine).document())
-        return
-    from llmflame.views.machine import machine_view
-
-    _print(machine_view(list(profile.machine)))
-
-
-def _print_headed(profile: Profile, body: RenderableType) -> None:
-    """A view below the profile's title and, if the run didn't end well, its status."""
-    from rich.console import Group
-
-    from llmflame.views.heading import heading
-
-    _print(Group(*heading(profile.subject, profile.run.status, profile.run.reason), body))
-
-
-def _print(body: RenderableType) -> None:
-    from llmflame.views.console import console_for
-
-    console_for().print(body)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    from json import dumps
-
-    typer.echo(dumps(document, indent=2, allow_nan=False))

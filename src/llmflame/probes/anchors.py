@@ -65,10 +65,7 @@ class AnchorProbe:
         self._handles = []
         rows: dict[str, _Sum] = {}
         for module, own in self._sums.items():
-            path = self._modules.paths.get(module)
-            if path is None:
-                continue
-            total = rows.setdefault(path, _Sum())
+            total = rows.setdefault(self._modules.paths[module], _Sum())
             total.calls += own.calls
             total.child_calls += own.child_calls
             total.wall_ns += own.wall_ns
@@ -79,6 +76,8 @@ class AnchorProbe:
         ]
 
     def _enter(self, module: Any, _args: Any) -> None:
+        if id(module) not in self._modules.paths:
+            return  # no part of the model's tree: its time is its caller's
         entry = _Open(id(module), 0, 0)
         self._open.append(entry)
         entry.cpu_ns = time.thread_time_ns()
@@ -87,6 +86,8 @@ class AnchorProbe:
     def _leave(self, module: Any, _args: Any, _output: Any) -> None:
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
         number = id(module)
+        if number not in self._modules.paths:
+            return
         while self._open and self._open[-1].module != number:
             self._open.pop()  # a call that raised and was caught above it
         if not self._open:

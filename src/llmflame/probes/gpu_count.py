@@ -11,7 +11,7 @@ TIMEOUT_S = 5.0
 
 
 def gpu_count(nvml: Any = None) -> int:
-    """The number of GPUs that the driver counts: by NVML, else by `nvidia-smi -L`; 0 where neither answers."""
+    """How many the driver counts: by NVML, else by `nvidia-smi -L`; 0 where neither answers."""
     if nvml is None:
         try:
             nvml = importlib.import_module("pynvml")

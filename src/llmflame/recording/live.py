@@ -103,6 +103,7 @@ class Recorder:
             self._single.end(keep=not self._repeated and kind is None)
             if not self._repeated:
                 self._pass_row("clean", self._began_ns, status, reason, self._single.session)
+                writer.subject(self._single.session.seen_shape)
         writer.finish(status, reason)
         self._writer = None
         self._profile = read_profile(self.output)
@@ -131,6 +132,7 @@ class Recorder:
         for repetition in range(self._repetitions):
             yield from self._once(session, repetition, "clean")
         self._pass_row("clean", begin, "complete", None, session)
+        writer.subject(session.seen_shape)
         begin, session = time.perf_counter_ns(), self._session("anatomy")
         passes.calibrate(session)
         yield from self._once(session, 1, "anchors")

@@ -66,7 +66,7 @@ def load_pipeline(checkpoint: Checkpoint, dtype: str, device: str, part: Part) -
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
         except (ValueError, KeyError, OSError) as error:
-            raise UsageError(f"{checkpoint.spec}: {_first_line(error)}") from error
+            raise UsageError(f"{checkpoint.spec}: {_refusal(error)}") from error
     with part("tokenizer"):
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
@@ -83,7 +83,7 @@ def load_pipeline(checkpoint: Checkpoint, dtype: str, device: str, part: Part) -
                 use_safetensors=None if checkpoint.allow_pickle else True,
             )
         except ValueError as error:
-            raise UsageError(f"{checkpoint.spec}: {_first_line(error)}") from error
+            raise UsageError(f"{checkpoint.spec}: {_refusal(error)}") from error
     if device != "cpu":
         with part("to device"):
             model.to(device)
@@ -100,6 +100,12 @@ def _torch_dtype(name: str) -> Any:
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise UsageError(f"no such dtype: {name} (auto, float32, bfloat16 or float16)")
     return dtype
+
+
+def _refusal(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "this model runs code of its own; read that code, then allow it with --trust-remote-code"
+    return _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

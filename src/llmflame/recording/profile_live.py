@@ -61,7 +61,7 @@ def _live(subject: Any, work: Any, tokenizer: Any, output: Path, force: bool) ->
     call = pipeline_call(pipeline, [text] * work.batch_size, work)
     recorder = Recorder(pipeline, output, force=force, repetitions=work.repetitions)
     with recorder, generation_defaults(pipeline.model, work), _state_kept():
-        recorder.describe(prompt_tokens=count, new_tokens=work.new_tokens, batch_size=work.batch_size)
+        recorder.describe(prompt=work.prompt, prompt_tokens=count)
         for _ in recorder.passes():
             torch.manual_seed(work.seed)
             call(work.new_tokens)

@@ -14,6 +14,7 @@ from llmflame.probes.sections import STEP, Section, prefill_count
 from llmflame.probes.spans import DeviceMemory, Place, SpanLog
 from llmflame.recording.wire import Sink
 from llmflame.store.rows import ProbeReportRow, Row, Treatment, WindowRow
+from llmflame.store.writer import Scalar
 
 if TYPE_CHECKING:
     from llmflame.probes.device import Device
@@ -47,6 +48,8 @@ class Session:
         self.spans = SpanLog(pass_name, origin_ns, self._rows.append)
         self._window_ids = itertools.count(FIRST_WINDOW[pass_name])
         self.highest_rss_bytes = 0
+        self.seen_shape: dict[str, Scalar] = {}
+        """Of the last request."""
 
     def put(self, *rows: Row) -> None:
         """Gather rows for the next flush."""
@@ -167,6 +170,17 @@ class PhasePeaks:
         return peaks
 
 
+def shape_of(steps: list[Section], prefills: int) -> dict[str, Scalar]:
+    """What a request was, as seen at the model's input: each step after prefill makes a further token."""
+    if not steps:
+        return {}
+    return {
+        "prompt_tokens": sum(step.query_tokens for step in steps[:prefills]),
+        "new_tokens": len(steps) - prefills + 1,
+        "batch_size": steps[0].batch_size,
+    }
+
+
 def log_request(
     session: Session,
     sections: list[Section],
@@ -206,6 +220,7 @@ def log_request(
         spans.log(
             place, first.begin, last.end, peak_rss_bytes=peak.rss_bytes, device=peak.device, number=number
         )
+    session.seen_shape = shape_of(steps, prefills)
     if sections:
         place = Place("request", None, repetition, None, whole)
         spans.log(place, sections[0].begin, sections[-1].end, number=request)

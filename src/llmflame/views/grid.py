@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
@@ -37,6 +37,8 @@ class Grid:
     rows: list[list[Text]] = field(default_factory=list)
     indent: int = 1
     header: bool = True
+    dense: bool = False
+    """Whether columns may move together before one of them is left out."""
 
     def add(self, *cells: Text | str) -> None:
         """Add a row."""
@@ -44,54 +46,81 @@ class Grid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """One line a row, never wider than the console."""
-        places, widths = self._layout(options.max_width)
+        layout = self._layout(options.max_width)
         if self.header:
-            labels = [Text(column.label, style=HEADER) for column in self.columns]
-            yield self._line(labels, places, widths, options.max_width)
+            yield self._line([Text(column.label, style=HEADER) for column in self.columns], layout)
         for row in self.rows:
-            yield self._line(row, places, widths, options.max_width)
+            yield self._line(row, layout)
 
-    def _layout(self, room: int) -> tuple[list[int], dict[int, int]]:
-        """The columns that are shown and their widths."""
+    def _layout(self, room: int) -> _Layout:
+        """The columns that are shown, their widths and the space between them."""
         natural = [
             max([cell_len(column.label) if self.header else 0, *(row[i].cell_len for row in self.rows)])
             for i, column in enumerate(self.columns)
         ]
         # A column without any value says nothing.
         places = [i for i, width in enumerate(natural) if width]
+        gap = GAP
 
-        def needed(shown: list[int]) -> int:
+        def needed() -> int:
             widths = (
-                min(natural[i], self.columns[i].least) if self.columns[i].flexible else natural[i] for i in shown
+                min(natural[i], self.columns[i].least) if self.columns[i].flexible else natural[i]
+                for i in places
             )
-            return self.indent + sum(widths) + GAP * (len(shown) - 1)
+            return self.indent + sum(widths) + gap * (len(places) - 1)
 
-        while needed(places) > room:
+        if needed() > room and self.dense:
+            gap = 1
+        while needed() > room:
             droppable = [i for i in places if self.columns[i].drop]
             if not droppable:
                 break
             places.remove(max(droppable, key=lambda i: (self.columns[i].drop, i)))
         widths = {i: natural[i] for i in places}
         flexible = [i for i in places if self.columns[i].flexible]
-        rest = room - self.indent - GAP * (len(places) - 1) - sum(widths[i] for i in places if i not in flexible)
+        fixed = sum(widths[i] for i in places if i not in flexible)
+        rest = room - self.indent - gap * (len(places) - 1) - fixed
         for i in flexible:
             widths[i] = max(min(widths[i], rest), 1)
-        return places, widths
+        return _Layout(places, widths, gap, room)
 
-    def _line(self, row: list[Text], places: list[int], widths: dict[int, int], room: int) -> Text:
-        line = Text(" " * self.indent, no_wrap=True, overflow="crop", end="\n")
-        for number, i in enumerate(places):
-            column, cell = self.columns[i], fitted(row[i], widths[i], self.columns[i].keep)
-            padding = " " * (widths[i] - cell.cell_len)
+    def _line(self, row: list[Text], layout: _Layout) -> Text:
+        line = Text(" " * self.indent, no_wrap=True, overflow="crop")
+        for number, i in enumerate(layout.places):
+            width, column = layout.widths[i], self.columns[i]
+            content = fitted(row[i], width, column.keep)
+            padding = " " * (width - content.cell_len)
             if number:
-                line.append(" " * GAP)
+                line.append(" " * layout.gap)
             if column.align == "right":
                 line.append(padding)
-            line.append_text(cell)
-            if column.align == "left" and number < len(places) - 1:
+            line.append_text(content)
+            if column.align == "left":
                 line.append(padding)
-        line.truncate(room)
+        line.truncate(layout.room)
+        line.rstrip()
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    places: list[int]
+    widths: dict[int, int]
+    gap: int
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A text that wraps, with every line one cell from the edge."""
+
+    text: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Its lines, without blanks at their ends."""
+        for line in self.text.wrap(console, max(options.max_width - 1, 1)):
+            line.rstrip()
+            yield Text(" ").append_text(line)
 
 
 def fitted(text: Text, width: int, keep: Literal["start", "end"]) -> Text:
@@ -109,8 +138,3 @@ def fitted(text: Text, width: int, keep: Literal["start", "end"]) -> Text:
         start -= 1
         used += cell_len(plain[start])
     return Text("…").append_text(text[start:])
-
-
-def padded(text: str, width: int) -> str:
-    """A text cut or filled up to exactly `width` cells."""
-    return set_cell_size(text, width)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from llmflame.views.cells import large
+from llmflame.views.grid import Paragraph
 from llmflame.views.safe import safe_text
 
 DOT = " · "
@@ -18,10 +20,9 @@ STATUS_TEXT = {
 }
 
 
-def heading(subject: Mapping[str, Any], status: str, reason: str | None) -> list[Text]:
+def heading(subject: Mapping[str, Any], status: str, reason: str | None) -> list[RenderableType]:
     """One or two lines about the subject, the status if it isn't `complete`, and an empty line."""
-    lines = [Text(" ").append_text(title(subject))]
-    return [*lines, *status_lines(status, reason), Text()]
+    return [Paragraph(title(subject)), *status_lines(status, reason), Text()]
 
 
 def title(subject: Mapping[str, Any]) -> Text:
@@ -54,12 +55,15 @@ def _word(value: object) -> str:
     return "" if value is None else safe_text(str(value), 60)
 
 
-def status_lines(status: str, reason: str | None) -> list[Text]:
+def status_lines(status: str, reason: str | None) -> list[RenderableType]:
     """Nothing for a complete profile, else loud lines."""
     if status == "complete":
         return []
     told = STATUS_TEXT.get(status, f"The status of this profile is {safe_text(status, 40)}.")
-    lines = [Text(), Text(" ").append(f" {status.upper()} ", style=ALARM).append(f" {told}")]
+    badge = Text(f" {safe_text(status, 40).upper()} ", style=ALARM).append(
+        f" {told}", style="not bold default on default"
+    )
+    lines: list[RenderableType] = [Text(), Paragraph(badge)]
     if reason:
-        lines.append(Text(f"   {safe_text(reason, 600)}", style="red"))
+        lines.append(Paragraph(Text(safe_text(reason, 600), style="red")))
     return lines

@@ -12,7 +12,7 @@ from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
 from llmflame.units import human_bytes, human_time_ns, percent, three_digits
 from llmflame.views.cells import UNKNOWN, bar, cell
-from llmflame.views.grid import Grid, GridColumn
+from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.heading import DOT, status_lines, title
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
@@ -20,7 +20,8 @@ from llmflame.views.verdict import verdict
 GENERATION = ("prefill", "decode")
 COLD_START = ("startup", "import", "load")
 COLD_LIMIT = 5
-BAR_CELLS = 14
+VERSIONS = ("python", "torch", "transformers")
+BAR_CELLS = 6
 TOP_BAR_CELLS = 10
 Document = Mapping[str, Any]
 
@@ -28,8 +29,8 @@ Document = Mapping[str, Any]
 def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
     """The summary document and the run's tree (without plumbing) as a screen."""
     parts: list[RenderableType] = [
-        Text(" ").append_text(title(document["subject"])),
-        Text(f" {machine_line(document['machine'])}", style="dim"),
+        Paragraph(title(document["subject"])),
+        Paragraph(Text(machine_line(document["machine"]), style="dim")),
         *status_lines(document["status"], document["reason"]),
         Text(),
     ]
@@ -43,7 +44,8 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
     cold = top_places(tree, COLD_START, COLD_LIMIT, by_phase=True)
     if cold:
         whole = _wall_ns(document, COLD_START)
-        parts += [Text(), _heading(f"Self time in the cold start, {' + '.join(COLD_START)}", whole), _top(cold, whole)]
+        label = f"Self time in the cold start, {' + '.join(COLD_START)}"
+        parts += [Text(), _heading(label, whole), _top(cold, whole)]
     return Group(*parts, Text(), *verdict(document))
 
 
@@ -56,7 +58,7 @@ def machine_line(machine: Document) -> str:
         f"{human_bytes(ram)} RAM" if isinstance(ram, int | float) else "",
         "no GPU" if gpu == "none" else _word(gpu),
         _word(machine.get("os")),
-        *(f"{name} {_word(machine.get(name))}" for name in ("python", "torch", "transformers") if machine.get(name)),
+        *(f"{name} {_word(machine[name])}" for name in VERSIONS if machine.get(name)),
     ]
     return DOT.join(word for word in words if word) or "unknown machine"
 
@@ -66,11 +68,11 @@ def _word(value: object) -> str:
 
 
 def _wall_ns(document: Document, phases: tuple[str, ...]) -> float:
-    return sum(phase["wall_s"] * 1e9 for phase in document["phases"] if phase["name"] in phases)
+    return float(sum(phase["wall_s"] * 1e9 for phase in document["phases"] if phase["name"] in phases))
 
 
-def _heading(text: str, whole_ns: float) -> Text:
-    return Text(f" {text}", style="bold").append(f"  {human_time_ns(whole_ns)}", style="not bold dim")
+def _heading(text: str, whole_ns: float) -> Paragraph:
+    return Paragraph(Text(text, style="bold").append(f"  {human_time_ns(whole_ns)}", style="not bold dim"))
 
 
 def _headline(latency: Document) -> RenderableType:
@@ -88,9 +90,13 @@ def _headline(latency: Document) -> RenderableType:
         ("Load", _seconds(latency["load_s"]), ""),
         ("Import", _seconds(latency["import_s"]), ""),
     )
-    grid = Grid([GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)])
+    columns = [
+        GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)
+    ]
+    grid = Grid(columns)
     grid.add(*(Text(value, style="bold") for _, value, _ in numbers))
-    grid.add(*(Text(below, style="dim") for _, _, below in numbers))
+    if spread:
+        grid.add(*(Text(below, style="dim") for _, _, below in numbers))
     return grid
 
 
@@ -117,13 +123,14 @@ def _phases(phases: list[Document]) -> RenderableType:
             GridColumn("On CPU"),
             GridColumn("Run queue", drop=1),
             GridColumn("Disk", drop=2),
-            GridColumn("Other wait", drop=2),
+            GridColumn("Other", drop=2),
             GridColumn("Peak RSS"),
             *([GridColumn("Device peak")] if device else []),
             GridColumn("Read", drop=4),
             GridColumn("Faults", drop=5),
             GridColumn("Named", drop=6),
-        ]
+        ],
+        dense=True,
     )
     longest = max(phase["share"] for phase in phases) or 1.0
     for phase in phases:
@@ -138,15 +145,19 @@ def _phases(phases: list[Document]) -> RenderableType:
             cell(phase["host_peak_bytes"], "bytes"),
             *([cell(phase["device_peak_bytes"], "bytes")] if device else []),
             cell(phase["read_bytes"], "bytes"),
-            cell(_faults(phase), "count"),
+            _faults(phase),
             cell(phase["coverage"], "share"),
         )
     return grid
 
 
-def _faults(phase: Document) -> int | None:
+def _faults(phase: Document) -> Text:
+    """Page faults of both kinds: what they cost differs, how many there are is a first hint."""
     minor, major = phase["minor_faults"], phase["major_faults"]
-    return None if minor is None and major is None else (minor or 0) + (major or 0)
+    if minor is None and major is None:
+        return cell(None, "count")
+    both = (minor or 0) + (major or 0)
+    return Text(f"{both / 1e3:,.0f} k") if both >= 10_000 else cell(both, "count")
 
 
 def _top(places: list[Place], whole_ns: float) -> RenderableType:
@@ -164,9 +175,8 @@ def _top(places: list[Place], whole_ns: float) -> RenderableType:
     for place in places:
         share = place.self_ns / whole_ns if whole_ns else 0.0
         calls = Text(f"{place.calls:,.0f} ×", style="dim") if round(place.calls) else Text()
-        grid.add(
-            bar(place.self_ns / longest, TOP_BAR_CELLS), human_time_ns(place.self_ns), percent(share), calls, _where(place)
-        )
+        length = bar(place.self_ns / longest, TOP_BAR_CELLS)
+        grid.add(length, human_time_ns(place.self_ns), percent(share), calls, _where(place))
     return grid
 
 

@@ -9,15 +9,18 @@ from rich.text import Text
 
 from llmflame.analysis.tables import Row, Table
 from llmflame.views.cells import UNKNOWN, cell
-from llmflame.views.grid import Grid, GridColumn
+from llmflame.views.grid import Grid, GridColumn, Paragraph
 
 Format = Callable[[Row], Text]
 LEFT_OUT = {
     # The higher, the earlier a column is left out in a narrow terminal.
-    "phases": {"coverage": 4, "major_faults": 8, "minor_faults": 6, "read_bytes": 5, "other_ns": 3, "disk_ns": 3},
+    "phases": {
+        "major_faults": 8, "minor_faults": 6, "read_bytes": 5, "coverage": 4, "other_ns": 3, "disk_ns": 3,
+    },
     "ops": {
         "self_cpu_mem_bytes": 9, "cpu_mem_bytes": 8, "cpu_total_share": 7, "self_device_mem_bytes": 9,
-        "device_mem_bytes": 8, "device_avg_ns": 6, "self_device_share": 5, "cpu_avg_ns": 4, "device_total_ns": 3,
+        "device_mem_bytes": 8, "device_avg_ns": 6, "self_device_share": 5, "cpu_avg_ns": 4,
+        "device_total_ns": 3,
     },
     "functions": {"cumtime_percall_ns": 2, "tottime_percall_ns": 1},
     "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
@@ -29,8 +32,13 @@ KEEP_END = {"functions"}
 def table_view(table: Table) -> RenderableType:
     """A table with its notes below it."""
     if not table.rows:
-        return Group(Text(" Nothing was recorded that this view could show."), *_notes(table))
-    places = [number for number, column in enumerate(table.columns) if column.shown]
+        return nothing(table)
+    # A column in which nothing is known says nothing.
+    places = [
+        number
+        for number, column in enumerate(table.columns)
+        if column.shown and any(row[number] is not None for row in table.rows)
+    ]
     grid = Grid([_column(table, number) for number in places])
     formats = _formats(table)
     for row in table.rows:
@@ -41,11 +49,19 @@ def table_view(table: Table) -> RenderableType:
                 for number in places
             )
         )  # fmt: skip
-    return Group(grid, *_notes(table))
+    return Group(grid, *notes(table))
 
 
-def _notes(table: Table) -> list[Text]:
-    return [Text(), *(Text(f" {note}", style="dim") for note in table.notes)] if table.notes else []
+def notes(table: Table) -> list[RenderableType]:
+    """An empty line and the table's notes, where there are any."""
+    if not table.notes:
+        return []
+    return [Text(), *(Paragraph(Text(note, style="dim")) for note in table.notes)]
+
+
+def nothing(table: Table) -> RenderableType:
+    """What is shown instead of a table without rows."""
+    return Group(Paragraph(Text("Nothing was recorded that this view could show.")), *notes(table))
 
 
 def _column(table: Table, number: int) -> GridColumn:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -9,10 +12,11 @@ from llmflame.analysis.tables import Table, Value
 from llmflame.views.cells import FLAME, cell
 from llmflame.views.grid import Grid, GridColumn
 from llmflame.views.safe import safe_text
+from llmflame.views.table import notes, nothing
 
-INDENT_LIMIT = 24
-"""Beyond this depth the guides grow no further."""
-NAME_STYLES = {"phase": "bold", "run": "bold", "module": "cyan", "op": FLAME, "kernel": FLAME, "folded": "dim"}
+INDENT_LIMIT = 16
+"""Beyond this depth the indentation grows no further."""
+NAME_STYLES = {"phase": "bold", "run": "bold", "module": "cyan", "op": FLAME, "kernel": FLAME}
 COLUMNS = (
     GridColumn("Total"),
     GridColumn("Self", drop=1),
@@ -27,40 +31,54 @@ COLUMNS = (
 def tree_view(table: Table) -> RenderableType:
     """Rows of `analysis.tree_table.tree_table`."""
     if not table.rows:
-        return Text(" Nothing was recorded that this view could show.")
+        return nothing(table)
     grid = Grid(COLUMNS)
     names = [column.name for column in table.columns]
     rows = [dict(zip(names, row, strict=True)) for row in table.rows]
-    for number, row in enumerate(rows):
+    levels = _levels(rows)
+    for row, (level, only) in zip(rows, levels, strict=True):
         grid.add(
             cell(row["total_ns"], "ns"),
             cell(row["self_ns"], "ns") if row["kind"] != "folded" else Text(),
             cell(row["share"], "share"),
             cell(row["calls"], "count") if row["calls"] is not None else Text(),
             cell(row["allocated_bytes"], "bytes") if row["allocated_bytes"] else Text(),
-            _guides(rows, number).append_text(_name(row)),
+            _indentation(level, only).append_text(_name(row)),
             Text(str(row["origin"] or ""), style="dim"),
         )
-    notes = [Text(), *(Text(f" {note}", style="dim") for note in table.notes)] if table.notes else []
-    return Group(grid, *notes)
+    return Group(grid, *notes(table))
 
 
-def _guides(rows: list[dict[str, Value]], number: int) -> Text:
-    depth = _depth(rows[number])
-    if depth > INDENT_LIMIT:
-        return Text(f"{'  ' * (INDENT_LIMIT - 3)}+{depth - INDENT_LIMIT} ", style="dim")
-    return Text("  " * depth, style="dim")
+def _levels(rows: Sequence[Mapping[str, Value]]) -> list[tuple[int, bool]]:
+    """By row: how far it is indented, and whether it is its parent's only row.
+
+    Long chains of single calls would run out of the screen: an only child stays at its parent's level.
+    """
+    children = Counter(row["parent"] for row in rows)
+    indents: dict[Value, int] = {}
+    levels = []
+    for row in rows:
+        parent = row["parent"]
+        above = indents.get(parent, -1)
+        only = above > 0 and children[parent] == 1
+        level = above if only else above + 1
+        if row["id"] is not None:
+            indents[row["id"]] = level
+        levels.append((level, only and row["kind"] != "folded"))
+    return levels
 
 
-def _depth(row: dict[str, Value]) -> int:
-    depth = row["depth"]
-    return depth if isinstance(depth, int) else 0
+def _indentation(level: int, only: bool) -> Text:
+    spaces = "  " * min(level, INDENT_LIMIT)
+    return Text(f"{spaces}› " if only else spaces, style="dim")
 
 
-def _name(row: dict[str, Value]) -> Text:
+def _name(row: Mapping[str, Value]) -> Text:
     kind = str(row["kind"])
     if kind == "folded":
         count = row["folded"]
+        if row["name"] is not None:
+            return Text(f"… {count:,} more {safe_text(str(row['name']))}", style="dim")
         return Text(f"… {count:,} more frame{'' if count == 1 else 's'}", style="dim")
     text = Text(safe_text(str(row["name"])), style=NAME_STYLES.get(kind, ""))
     if kind == "module" and row["module"]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from llmflame.units import percent
+from llmflame.views.grid import Paragraph
 
 LARGE_FACTOR = 1.3
 
 
-def verdict(document: Mapping[str, Any]) -> list[Text]:
+def verdict(document: Mapping[str, Any]) -> list[RenderableType]:
     """One or two calm lines, and a warning where a traced window ran far slower than the clean steps."""
     coverage, cost = document["coverage"], document["cost"]
     lines = [_line("Charged to named frames", _coverage(coverage)), _line("Own cost", _costs(cost))]
     warning = _warning(cost)
-    return [line for line in (*lines, warning) if line is not None]
+    return [Paragraph(line) for line in (*lines, warning) if line is not None]
 
 
 def _line(label: str, words: list[str]) -> Text | None:
-    return Text(f" {label}: ", style="dim").append(", ".join(words), style="not dim") if words else None
+    return Text(f"{label}: ", style="dim").append(", ".join(words), style="not dim") if words else None
 
 
 def _coverage(coverage: Mapping[str, float | None]) -> list[str]:
@@ -59,7 +61,7 @@ def _warning(cost: Mapping[str, float | None]) -> Text | None:
     if factor > LARGE_FACTOR:
         words.append(f"{factor:.2f} times after calibration, more than {LARGE_FACTOR}")
     return Text(
-        f" Note: {'; '.join(words)}. Times of phases, steps and modules are measured undisturbed; "
+        f"Note: {'; '.join(words)}. Times of phases, steps and modules are measured undisturbed; "
         "how a module's time divides among its frames is an estimate.",
         style="yellow",
     )

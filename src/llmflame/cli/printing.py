@@ -1,0 +1,72 @@
+"""What the commands write to stdout: views for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from llmflame.analysis.tables import Table
+    from llmflame.store.profile import Profile
+
+TOP_ROWS = 10
+
+
+def print_summary(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:
+    """The summary as a screen or as one JSON document; `limit` is the number of top frames."""
+    from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.summary import summarise
+
+    run = build_run_tree(profile)
+    document = summarise(profile, run) if limit is None else summarise(profile, run, top_limit=limit)
+    if as_json:
+        print_json(document)
+        return
+    from llmflame.analysis.plumbing import without_plumbing
+    from llmflame.views.summary import summary_view
+
+    print_view(summary_view(document, without_plumbing(run.tree), limit or TOP_ROWS))
+
+
+def print_table(table: Table, profile: Profile, *, as_json: bool) -> None:
+    """A table below the profile's title and, if the run didn't end well, its status."""
+    if as_json:
+        print_json(table.document())
+        return
+    from rich.console import Group
+
+    from llmflame.views.heading import heading
+    from llmflame.views.table import table_view
+    from llmflame.views.tree import tree_view
+
+    body = tree_view(table) if table.view == "tree" else table_view(table)
+    print_view(Group(*heading(profile.subject, profile.run.status, profile.run.reason), body))
+
+
+def print_machine(profile: Profile, *, as_json: bool) -> None:
+    """The machine that the profile was made on."""
+    if as_json:
+        from llmflame.analysis.machine_table import machine_table
+
+        print_json(machine_table(profile.machine).document())
+        return
+    from llmflame.views.machine import machine_view
+
+    print_view(machine_view(list(profile.machine)))
+
+
+def print_view(body: RenderableType) -> None:
+    """Anything that rich can draw."""
+    from llmflame.views.console import console_for
+
+    console_for().print(body)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One document, in ASCII: it survives every terminal's and pipe's encoding."""
+    from json import dumps
+
+    typer.echo(dumps(document, indent=2, allow_nan=False))

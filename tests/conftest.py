@@ -1,0 +1,31 @@
+"""What all tests share: the same examples on every run, and one thread for a machine that others use too."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before anything imports torch: OpenMP's threads spin for each other and stall on a busy machine.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "llmflame",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("llmflame")
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> None:
+    """A test that lets torch set its own number of threads doesn't change the next one's."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)

@@ -1,0 +1,1 @@
+"""Whole recordings: real models, real processes, real faults."""
