@@ -63,7 +63,7 @@ def _run(command: Sequence[str], timeout_s: float) -> dict[str, Any]:
         if failure is not None:
             result["late_error" if result else "error"] = _with_reason(failure, _text(stderr))
         result["process_s"] = time.monotonic() - begin
-        result["other_cpus"] = (_others_s() - others) / result["process_s"]
+        result["other_cpus"] = max(_others_s() - others, 0.0) / result["process_s"]
         return result
 
 

@@ -35,11 +35,18 @@ def _write(path: Path) -> None:
     writer.finish("complete")
 
 
+class GoodFile(bytes):
+    """An undamaged profile; short to print where an example fails."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
 @pytest.fixture(scope="module")
-def good() -> bytes:
+def good() -> GoodFile:
     with new_path() as path:
         _write(path)
-        return path.read_bytes()
+        return GoodFile(path.read_bytes())
 
 
 def _refused(path: Path) -> str:
@@ -126,7 +133,7 @@ def test_a_column_too_many(tmp_path: Path, table: str) -> None:
     _refused(path)
 
 
-def test_a_truncated_file_at_every_page_and_many_other_offsets(tmp_path: Path, good: bytes) -> None:
+def test_a_truncated_file_at_every_page_and_many_other_offsets(tmp_path: Path, good: GoodFile) -> None:
     path = tmp_path / "x.llmflame"
     offsets = {*range(0, len(good), 4096), *range(0, len(good), 997), 99, 100, 101, len(good) - 1}
     for offset in sorted(offsets):
@@ -135,7 +142,7 @@ def test_a_truncated_file_at_every_page_and_many_other_offsets(tmp_path: Path, g
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), min_size=1, max_size=40))
-def test_flipped_bytes(good: bytes, flips: list[tuple[int, int]]) -> None:
+def test_flipped_bytes(good: GoodFile, flips: list[tuple[int, int]]) -> None:
     damaged = bytearray(good)
     for offset, mask in flips:
         damaged[offset % len(damaged)] ^= mask
@@ -145,7 +152,7 @@ def test_flipped_bytes(good: bytes, flips: list[tuple[int, int]]) -> None:
 
 
 @given(st.integers(0, 15), st.binary(min_size=1, max_size=200), st.integers(0, 4095))
-def test_overwritten_stretches(good: bytes, page: int, noise: bytes, inside: int) -> None:
+def test_overwritten_stretches(good: GoodFile, page: int, noise: bytes, inside: int) -> None:
     offset = (page * 4096 + inside) % (len(good) - len(noise))
     with new_path() as path:
         path.write_bytes(good[:offset] + noise + good[offset + len(noise) :])
@@ -153,7 +160,7 @@ def test_overwritten_stretches(good: bytes, page: int, noise: bytes, inside: int
 
 
 @pytest.mark.parametrize("page", range(1, 12))
-def test_a_page_of_zeros(good: bytes, page: int) -> None:
+def test_a_page_of_zeros(good: GoodFile, page: int) -> None:
     with new_path() as path:
         path.write_bytes(good[: page * 4096] + bytes(4096) + good[(page + 1) * 4096 :])
         _read_or_refuse(path)
