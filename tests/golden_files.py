@@ -13,4 +13,6 @@ def check_golden(name: str, text: str) -> None:
     path = FOLDER / f"{name}.txt"
     if os.environ.get("LLMFLAME_REGENERATE") == "1":
         path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8"), f"{path} differs; LLMFLAME_REGENERATE=1 accepts the change"
+    assert text == path.read_text(encoding="utf-8"), (
+        f"{path} differs; LLMFLAME_REGENERATE=1 accepts the change"
+    )

@@ -18,7 +18,7 @@ from llmflame.store.rows import (
     Treatment,
     WindowRow,
 )
-from llmflame.store.writer import ProfileWriter
+from llmflame.store.writer import ProfileWriter, Scalar
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -51,7 +51,7 @@ FACTS = (
     Fact("gpu", "GPUs", 0, "GPUs", "here"),
     Fact("gpu", "driver", None, None, "nvml: not found"),
 )
-SUBJECT = {
+SUBJECT: dict[str, Scalar] = {
     "model": "Tiny-2L",
     "architecture": "TinyForCausalLM",
     "parameters": 1_234_567,
@@ -107,7 +107,7 @@ def span(
     treatment: Treatment = "clean",
     cpu_share: float = 0.75,
 ) -> SpanRow:
-    """A span whose thread was on a CPU for `cpu_share`, in the run queue for a tenth, on disk for a twentieth."""
+    """A span whose thread was on a CPU for `cpu_share`, and in the run queue for a tenth."""
     wall = round(wall_ms * MS)
     return SpanRow(
         pass_name=pass_name,
@@ -244,7 +244,7 @@ def _load_allocations() -> tuple[WindowRow, ObservedTree]:
 
 
 def _traced_step(step: int, name: str, slowdown: float) -> tuple[WindowRow, ObservedTree]:
-    """_sample > root module > plumbing > forward > layers > plumbing > `name` > linear > aten::linear > aten::mm."""
+    """_sample > root > plumbing > forward > layers > plumbing > `name` > linear > aten::linear > aten::mm."""
     factor = (5.0 if step == 0 else 1.0) * slowdown
     tree = ObservedTree()
 

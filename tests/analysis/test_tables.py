@@ -99,7 +99,15 @@ def test_recursion_is_counted_once_in_cumtime() -> None:
     f, g = Frame("python", "f", "a.py", 1), Frame("python", "g", "a.py", 2)
     run, phase = Frame("run", "run"), Frame("phase", "decode")
     tree = made(
-        [(-1, run, 0, 0), (0, phase, 0, 0), (1, f, 10, 1), (2, g, 20, 1), (3, f, 30, 4), (2, f, 40, 2), (1, g, 5, 1)]
+        [
+            (-1, run, 0, 0),
+            (0, phase, 0, 0),
+            (1, f, 10, 1),
+            (2, g, 20, 1),
+            (3, f, 30, 4),
+            (2, f, 40, 2),
+            (1, g, 5, 1),
+        ]
     )
     table = functions_table(tree)
     rows = {row[-1]: dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows}
@@ -223,7 +231,11 @@ def test_top_places_join_numbered_layers(tree: Tree) -> None:
 
 
 def test_sorting() -> None:
-    columns = (Column("name", "text", "Name"), Column("size", "bytes", "Size"), Column("step", "index", "Step"))
+    columns = (
+        Column("name", "text", "Name"),
+        Column("size", "bytes", "Size"),
+        Column("step", "index", "Step"),
+    )
     table = Table("t", columns, (("b", None, 2), ("a", 3, 9), ("c", 5, 1)))
     assert column(table.sorted_by("size"), "size") == [5, 3, None]
     assert column(table.sorted_by("name"), "name") == ["a", "b", "c"]

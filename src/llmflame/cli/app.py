@@ -80,11 +80,13 @@ def _invoke(arguments: list[str]) -> int:
         sys.stdout.flush()
         return ending.exit_code
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            return 2
         wording = getattr(error, "format_message", None)
         if wording is None:
             raise
+        if not arguments:
+            # No command was named: the parser's message is the whole help.
+            typer.echo(wording(), err=True)
+            return 2
         # The parser's own errors: an unknown option, a value of the wrong kind.
         place = getattr(getattr(error, "ctx", None), "command_path", "llmflame")
         return _fail(f"{wording()} (see {place} --help)", 2)

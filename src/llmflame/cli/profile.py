@@ -72,6 +72,8 @@ def profile(  # noqa: PLR0913  each option is a parameter
     check_output(target, force=force)
     if report is not None:
         check_writable(report, force=force)
+        if report.absolute() == target.absolute():
+            raise UsageError(f"profile and page are the same file: {target}")
     _check_installed()
     workload = _workload(
         _prompt(prompt, prompt_file, prompt_tokens),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmflame.errors import UsageError
+
 if TYPE_CHECKING:
     from llmflame.store.profile import Profile
 
@@ -31,6 +33,8 @@ def report(
 
     page = output or file.with_suffix(".html")
     check_writable(page, force=force)
+    if page.exists() and file.exists() and page.samefile(file):
+        raise UsageError(f"{page} is the profile itself: name another file with -o")
     write_report(read_profile(file), page, all_frames=all_frames)
     from llmflame.views.safe import safe_text
 

@@ -1,0 +1,170 @@
+"""`llmflame profile`, with the recorder replaced: what it is told, what is shown, what is refused beforehand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Invoke
+from tests.handmade import handmade
+
+from llmflame.cli import profile as command
+from llmflame.cli.profile import chosen_device, slug
+from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.recording.workload import DEFAULT_PROMPT, Workload
+
+
+class Recorder:
+    """Stands for the subjects and the recorder; leaves a hand-made profile."""
+
+    def __init__(self) -> None:
+        self.models: list[tuple[str, dict[str, Any]]] = []
+        self.workloads: list[Workload] = []
+        self.failure: Exception | None = None
+
+    def resolve(self, model: str, *, progress: Any, **trust: bool) -> Any:
+        progress(f"resolving [bold]{model}")
+        self.models.append((model, trust))
+        return SimpleNamespace(spec=model, context_tokens=128)
+
+    def record(
+        self, checkpoint: Any, workload: Workload, output: Path, *, force: bool, progress: Any
+    ) -> None:
+        progress("clean pass")
+        self.workloads.append(workload)
+        if force:
+            output.unlink(missing_ok=True)
+        if self.failure is not None:
+            handmade(output, until="load", status="failed", reason="boom")
+            raise self.failure
+        handmade(output)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recorder]:
+    monkeypatch.chdir(tmp_path)
+    fake = Recorder()
+    monkeypatch.setattr("llmflame.subjects.resolve.resolve", fake.resolve)
+    monkeypatch.setattr("llmflame.recording.record.record", fake.record)
+    monkeypatch.setattr(command, "chosen_device", lambda device: "cpu" if device == "auto" else device)
+    yield fake
+
+
+def test_records_and_tells(invoke: Invoke, recorder: Recorder, tmp_path: Path) -> None:
+    ended = invoke("profile", "org/Model-1B")
+    assert ended.code == 0
+    assert ended.out.splitlines()[-1] == "wrote Model-1B.llmflame"
+    assert "TTFT" in ended.out and ended.err == ""
+    assert recorder.models == [("org/Model-1B", {"trust_remote_code": False, "allow_pickle": False})]
+    assert recorder.workloads == [Workload(prompt=DEFAULT_PROMPT)]
+    assert [path.name for path in tmp_path.iterdir()] == ["Model-1B.llmflame"]
+
+
+def test_every_option_reaches_the_workload(invoke: Invoke, recorder: Recorder) -> None:
+    ended = invoke(
+        "profile", "demo", "-o", "x.llmflame", "--prompt-tokens", "9", "--new-tokens", "3", "--batch-size", "2",
+        "--dtype", "bfloat16", "--device", "cuda:1", "--repetitions", "5", "--sample", "--seed", "7",
+        "--stop-at-eos", "--trust-remote-code", "--allow-pickle",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert recorder.workloads == [
+        Workload(prompt_tokens=9, new_tokens=3, batch_size=2, dtype="bfloat16", device="cuda:1", repetitions=5,
+                 sample=True, seed=7, stop_at_eos=True)
+    ]  # fmt: skip
+    assert recorder.models[0][1] == {"trust_remote_code": True, "allow_pickle": True}
+
+
+def test_prompts(invoke: Invoke, recorder: Recorder, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Größe\n", encoding="utf-8")
+    assert invoke("profile", "demo", "--prompt-file", "prompt.txt").code == 0
+    assert invoke("profile", "demo", "--force", "--prompt", "[bold]x").code == 0
+    assert [workload.prompt for workload in recorder.workloads] == ["Größe\n", "[bold]x"]
+
+
+def test_json_is_the_only_thing_on_stdout(invoke: Invoke, recorder: Recorder) -> None:
+    ended = invoke("profile", "demo", "--json", "--report", "page.html")
+    assert ended.code == 0 and json.loads(ended.out)["status"] == "complete"
+    assert ended.err.splitlines() == ["wrote demo.llmflame", "wrote page.html"]
+    assert Path("page.html").exists()
+
+
+def test_a_program_that_fails_leaves_its_profile(invoke: Invoke, recorder: Recorder) -> None:
+    recorder.failure = ProgramFailedError("the clean pass failed: boom")
+    ended = invoke("profile", "demo")
+    assert ended.code == 1 and ended.out == ""
+    assert ended.err == ("llmflame: the clean pass failed: boom. What was recorded is kept: demo.llmflame\n")
+    assert "boom" in invoke("show", "demo.llmflame").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prompt", "a", "--prompt-tokens", "3"], "--prompt and --prompt-tokens exclude each other"),
+        (["--prompt", "a", "--prompt-file", "x"], "--prompt and --prompt-file exclude each other"),
+        (["--prompt-file", "missing.txt"], "can't read the prompt file missing.txt"),
+        (["--prompt-file", "latin1.txt"], "latin1.txt is not UTF-8 text (at byte 2)"),
+        (["--prompt", ""], "the prompt is empty"),
+        (["--new-tokens", "0"], "--new-tokens must be at least 1"),
+        (["--batch-size", "-1"], "--batch-size must be at least 1"),
+        (["-o", "there.llmflame"], "there.llmflame exists: use --force"),
+        (["-o", "no/such/folder/x"], "no such folder"),
+        (["--report", "there.llmflame"], "there.llmflame exists: use --force"),
+        (["--report", "new.llmflame", "-o", "new.llmflame"], "are the same file"),
+    ],
+)
+def test_bad_usage_is_told_before_anything_runs(
+    invoke: Invoke, recorder: Recorder, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "there.llmflame").write_text("mine")
+    (tmp_path / "latin1.txt").write_bytes(b"Gr\xf6\xdfe")
+    ended = invoke("profile", "demo", *arguments)
+    assert ended.code == 2 and ended.out == "" and ended.err.count("\n") == 1
+    assert message in ended.err
+    assert recorder.models == [] and (tmp_path / "there.llmflame").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_torch_the_line_says_what_to_install(
+    invoke: Invoke, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    ended = invoke("profile", "demo")
+    assert ended.code == 2 and 'pip install "llmflame[run]"' in ended.err and ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("demo", "demo"),
+        ("org/Name-1.5B", "Name-1.5B"),
+        ("./models/tiny/", "tiny"),
+        ("/data/x.Q4_K.GGUF", "x.Q4_K"),
+        ("dummy:llama-3.2-1b", "dummy-llama-3.2-1b"),
+        ("a b\n[c]", "a-b-c"),
+        ("..", "model"),
+        ("x" * 500, "x" * 80),
+    ],
+)
+def test_default_file_name(model: str, name: str) -> None:
+    assert slug(model) == name
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmflame.probes.gpu_count.gpu_count", lambda: 2)
+    assert [chosen_device(name) for name in ("auto", "cpu", "cuda", "cuda:1")] == [
+        "cuda",
+        "cpu",
+        "cuda",
+        "cuda:1",
+    ]
+    monkeypatch.setattr("llmflame.probes.gpu_count.gpu_count", lambda: 0)
+    assert chosen_device("auto") == "cpu"
+    for name in ("", "tpu", "cuda:x", "cpu:0", "cuda:"):
+        with pytest.raises(UsageError, match="--device is"):
+            chosen_device(name)
