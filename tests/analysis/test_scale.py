@@ -141,18 +141,21 @@ def test_a_segment_without_an_anchor_gets_its_calibrated_time_at_the_anchored_on
     assert scaled.shares == pytest.approx([400 / 1200, 400 / 1200, 400 / 1200])
 
 
-def test_many_cheap_events_are_reduced_more_than_one_long_frame() -> None:
+@pytest.mark.parametrize("given_anchors", [None, anchors({"m": 1.0})])
+def test_many_cheap_events_are_reduced_more_than_one_long_frame(given_anchors: Anchors | None) -> None:
     """Both traced for 1 ms in the same module; one of them is a thousand calls, the other is one."""
     nodes = [
-        node(-1, 0, kind="module", module="m"),
+        node(-1, 1_001_000, kind="module", module="m", calls=0),
         node(0, 1_000_000, kind="op", calls=1),
         node(0, 1_000_000, kind="op", calls=1000),
     ]
-    costs = EventCosts({"op": 400.0}, {"op": 400.0})
-    for given_anchors in (None, anchors({"m": 1.0})):
-        shares = scale_window(nodes, 1_400_000.0, costs, given_anchors).shares
-        assert shares[2] < shares[1] / 2
-        assert shares[1] == pytest.approx(1_000_000 / 1_400_000, rel=0.01)
+    costs = EventCosts({"op": 400.0}, {"op": 1000.0})
+    clean = 1_599_600.0  # what is left when each event's calibrated cost is taken
+    shares = scale_window(nodes, clean, costs, given_anchors).shares
+    expected = [0, 999_600, 600_000] if given_anchors else None
+    if expected:
+        assert [share * clean for share in shares] == pytest.approx(expected)
+    assert shares[2] == pytest.approx(shares[1] * 600_000 / 999_600)
 
 
 def test_an_excess_beyond_any_tracing_cost_is_shared_by_time() -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.handmade import handmade
 
 from llmflame.cli.app import run
+from tests.handmade import handmade
 
 
 @dataclass(frozen=True, slots=True)

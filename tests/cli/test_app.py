@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Invoke
-from tests.handmade import handmade
 
 from llmflame.cli import app as module
 from llmflame.errors import ProgramFailedError, UsageError
+from tests.cli.conftest import Invoke
+from tests.handmade import handmade
 
 HELP_LIMIT_S = 0.5
 """About 0.1 s is usual; a busy test machine takes longer."""
@@ -63,8 +63,9 @@ def test_version(spawn: Invoke) -> None:
         (["show", "a\x1b[31m\udc80"], "a\\x1b[31m\\udc80"),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_code_2(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                               arguments: list[str], message: str) -> None:  # fmt: skip
+def test_bad_usage_is_one_line_and_exit_code_2(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     ended = invoke(*arguments)
     assert ended.code == 2 and ended.out == ""

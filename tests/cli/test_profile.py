@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Invoke
-from tests.handmade import handmade
 
 from llmflame.cli import profile as command
 from llmflame.cli.profile import chosen_device, slug
 from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.recording.workload import DEFAULT_PROMPT, Workload
+from tests.cli.conftest import Invoke
+from tests.handmade import handmade
 
 
 class Recorder:

@@ -8,11 +8,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.cli.conftest import Invoke
-from tests.handmade import MS, PHASE_MS, RUN_MS, handmade
 
 from llmflame.analysis.summary import summarise
 from llmflame.store.profile import read_profile
+from tests.cli.conftest import Invoke
+from tests.handmade import MS, PHASE_MS, RUN_MS, handmade
 
 SCHEMA = json.loads((Path(__file__).parent / "show_json.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -32,7 +32,7 @@ def demo_pipeline() -> Any:
     from transformers import pipeline
 
     folder = resolve("demo", progress=silent).folder
-    return pipeline("text-generation", model=str(folder), dtype=torch.float32)
+    return pipeline("text-generation", model=str(folder), dtype=torch.float32, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +45,4 @@ def tiny_pipeline(tiny_folder: Path) -> Any:
     import torch
     from transformers import pipeline
 
-    return pipeline("text-generation", model=str(tiny_folder), dtype=torch.float32)
+    return pipeline("text-generation", model=str(tiny_folder), dtype=torch.float32, device="cpu")

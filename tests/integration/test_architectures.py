@@ -68,7 +68,7 @@ def test_it_is_profiled(kind: str, tiny_folder: Path, tmp_path: Path) -> None:
     )
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()
-    made = pipeline("text-generation", model=model, tokenizer=tokenizer)
+    made = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
     profile = llmflame.profile(made, "A river", new_tokens=10, repetitions=1, output=tmp_path / "a.llmflame")
     assert_conserved(profile)
     assert {(w.span_name, w.step) for w in profile.windows} >= {("prefill", 0), ("decode", 1), ("decode", 8)}

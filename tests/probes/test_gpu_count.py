@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from llmflame.probes import gpu_count as module
 from llmflame.probes.gpu_count import gpu_count
 
 
@@ -17,15 +16,15 @@ class Nvml:
     def __init__(self, count: int, fails: bool = False) -> None:
         self.count, self.fails, self.open = count, fails, 0
 
-    def nvmlInit(self) -> None:  # noqa: N802
+    def nvmlInit(self) -> None:
         if self.fails:
             raise RuntimeError("Driver Not Loaded")
         self.open += 1
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:
         return self.count
 
-    def nvmlShutdown(self) -> None:  # noqa: N802
+    def nvmlShutdown(self) -> None:
         self.open -= 1
 
 
@@ -58,4 +57,4 @@ def _without_pynvml(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(module.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)

@@ -11,8 +11,6 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
-from tests.golden_files import check_golden
-from tests.handmade import handmade
 
 from llmflame.analysis.functions_table import functions_table
 from llmflame.analysis.ops_table import ops_table
@@ -31,6 +29,8 @@ from llmflame.views.heading import heading
 from llmflame.views.summary import summary_view
 from llmflame.views.table import table_view
 from llmflame.views.tree import tree_view
+from tests.golden_files import check_golden
+from tests.handmade import handmade
 
 HOSTILE = [
     "[bold red]markup[/] [link=file:///etc/passwd]x[/link]",

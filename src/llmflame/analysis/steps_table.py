@@ -59,7 +59,8 @@ def compact(table: Table, limit: int) -> Table:
     if len(rows) <= limit:
         return table
     wall = table.place("wall_ns")
-    slowest = sorted(range(len(rows)), key=lambda i: -int(rows[i][wall] or 0))[:SLOWEST]
+    by_time = sorted(range(len(rows)), key=lambda i: -int(rows[i][wall] or 0))
+    slowest = by_time[:SLOWEST]
     room = max(limit - len(slowest) - 2, 1)
     stride = -(-len(rows) // room)
     kept = sorted({0, len(rows) - 1, *slowest, *range(0, len(rows), stride)})[: max(limit, 1)]

@@ -72,6 +72,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
+    named = bool(arguments)
     try:
         with command.make_context("llmflame", arguments) as context:
             command.invoke(context)
@@ -83,7 +84,7 @@ def _invoke(arguments: list[str]) -> int:
         wording = getattr(error, "format_message", None)
         if wording is None:
             raise
-        if not arguments:
+        if not named:
             # No command was named: the parser's message is the whole help.
             typer.echo(wording(), err=True)
             return 2
@@ -97,7 +98,7 @@ def _fail(message: str, code: int) -> int:
     from llmflame.views.safe import safe_text
 
     with contextlib.suppress(OSError):
-        print(f"llmflame: {safe_text(message, 2_000)}", file=sys.stderr)  # noqa: T201
+        print(f"llmflame: {safe_text(message, 2_000)}", file=sys.stderr)
     return code
 
 

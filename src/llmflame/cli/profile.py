@@ -20,7 +20,7 @@ MODEL_HELP = (
 NEEDED = ("torch", "transformers")
 
 
-def profile(  # noqa: PLR0913  each option is a parameter
+def profile(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: MODEL's name, .llmflame.")
@@ -160,8 +160,8 @@ def _record(model: str, workload: Workload, target: Path, trust: dict[str, bool]
 
 
 def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:
-    from llmflame.cli.report import write_report
     from llmflame.cli.printing import print_summary
+    from llmflame.cli.report import write_report
     from llmflame.store.profile import read_profile
     from llmflame.views.safe import safe_text
 

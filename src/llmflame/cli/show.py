@@ -27,7 +27,7 @@ TREE_MIN_PERCENT = 1.0
 STEP_ROWS = 40
 
 
-class View(str, Enum):  # noqa: UP042  typer reads both, StrEnum only in newer versions
+class View(str, Enum):
     """What of a profile is shown."""
 
     summary = "summary"
@@ -39,7 +39,7 @@ class View(str, Enum):  # noqa: UP042  typer reads both, StrEnum only in newer v
     machine = "machine"
 
 
-def show(  # noqa: PLR0913  each option is a parameter
+def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
     view: Annotated[View, typer.Option(help="What to show.")] = View.summary,
     sort: Annotated[
