@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import peers, recorded, workload
-
 from llmflame.probes.peak import HighWaterMark
 from llmflame.recording.session import Session
 

@@ -26,7 +26,6 @@ if not __package__:
 from benchmarks import peers, spawn
 from benchmarks.figures import figures, peer_rows
 from benchmarks.table import page
-
 from llmflame.probes.machine import read_machine
 
 RESULTS = Path(__file__).resolve().parent / "results"

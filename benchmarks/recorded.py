@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 import psutil
-from benchmarks.workload import short
 
+from benchmarks.workload import short
 from llmflame.analysis.coverage import wall_coverage
 from llmflame.analysis.phases import phase_spans, run_wall_ns, steps
 from llmflame.analysis.run_tree import build_run_tree

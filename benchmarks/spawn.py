@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
+
 from benchmarks import peers
 
 ROOT = Path(__file__).resolve().parent.parent

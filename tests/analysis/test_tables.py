@@ -126,9 +126,14 @@ def test_sampled_functions_have_no_call_counts(tree: Tree) -> None:
 def test_time_per_call_is_of_the_counted_part() -> None:
     f = Frame("python", "f", "a.py", 1)
     tree = made(
-        [(-1, Frame("run", "run"), 0, 0), (0, Frame("phase", "warmup"), 0, 0), (1, f, 1000, 0),
-         (0, Frame("phase", "decode"), 0, 0), (3, f, 100, 10)]
-    )  # fmt: skip
+        [
+            (-1, Frame("run", "run"), 0, 0),
+            (0, Frame("phase", "warmup"), 0, 0),
+            (1, f, 1000, 0),
+            (0, Frame("phase", "decode"), 0, 0),
+            (3, f, 100, 10),
+        ]
+    )
     table = functions_table(tree)
     (row,) = table.rows
     assert row[table.place("tottime_percall_ns")] == 10
@@ -157,9 +162,14 @@ def test_operators_of_another_phase(tree: Tree) -> None:
 def test_device_columns_are_there_where_there_is_device_time() -> None:
     launch, kernel = Frame("runtime", "cudaLaunchKernel"), Frame("kernel", "gemm")
     tree = made(
-        [(-1, Frame("run", "run"), 0, 0), (0, Frame("phase", "decode"), 5, 0), (1, Frame("op", "aten::mm"), 10, 2),
-         (2, launch, 3, 2), (2, kernel, 0, 2)]
-    )  # fmt: skip
+        [
+            (-1, Frame("run", "run"), 0, 0),
+            (0, Frame("phase", "decode"), 5, 0),
+            (1, Frame("op", "aten::mm"), 10, 2),
+            (2, launch, 3, 2),
+            (2, kernel, 0, 2),
+        ]
+    )
     tree.metrics.append(metrics.DEVICE)
     tree.selfs["device_ns"] = [0, 0, 0, 0, 80]
     table = ops_table(tree)

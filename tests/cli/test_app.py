@@ -86,9 +86,12 @@ def test_files_that_are_no_profile(invoke: Invoke, tmp_path: Path) -> None:
     whole = handmade(tmp_path / "whole").read_bytes()
     cut.write_bytes(whole[: len(whole) // 2])
     for path, message in (
-        (text, "not a profile"), (other, "not a llmflame profile"), (newer, "newer llmflame"), (cut, "damaged"),
+        (text, "not a profile"),
+        (other, "not a llmflame profile"),
+        (newer, "newer llmflame"),
+        (cut, "damaged"),
         (tmp_path, "no such file"),
-    ):  # fmt: skip
+    ):
         for command in ("show", "report"):
             ended = invoke(command, path)
             assert ended.code == 2 and ended.out == "", path
@@ -110,8 +113,9 @@ def test_exit_codes_of_a_process(spawn: Invoke, profile_file: Path) -> None:
         (KeyboardInterrupt(), 1, "interrupted"),
     ],
 )
-def test_every_way_to_end(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int,
-                          line: str) -> None:  # fmt: skip
+def test_every_way_to_end(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
     def fail(_arguments: list[str]) -> int:
         raise error
 

@@ -1,4 +1,4 @@
-"""`llmflame profile`, with the recorder replaced: what it is told, what is shown, what is refused beforehand."""
+"""`llmflame profile`, with the recorder replaced: what it is told, what is shown, what is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.models: list[tuple[str, dict[str, Any]]] = []
         self.workloads: list[Workload] = []
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     def resolve(self, model: str, *, progress: Any, **trust: bool) -> Any:
         progress(f"resolving [bold]{model}")
@@ -67,15 +67,43 @@ def test_records_and_tells(invoke: Invoke, recorder: Recorder, tmp_path: Path) -
 
 def test_every_option_reaches_the_workload(invoke: Invoke, recorder: Recorder) -> None:
     ended = invoke(
-        "profile", "demo", "-o", "x.llmflame", "--prompt-tokens", "9", "--new-tokens", "3", "--batch-size", "2",
-        "--dtype", "bfloat16", "--device", "cuda:1", "--repetitions", "5", "--sample", "--seed", "7",
-        "--stop-at-eos", "--trust-remote-code", "--allow-pickle",
-    )  # fmt: skip
+        "profile",
+        "demo",
+        "-o",
+        "x.llmflame",
+        "--prompt-tokens",
+        "9",
+        "--new-tokens",
+        "3",
+        "--batch-size",
+        "2",
+        "--dtype",
+        "bfloat16",
+        "--device",
+        "cuda:1",
+        "--repetitions",
+        "5",
+        "--sample",
+        "--seed",
+        "7",
+        "--stop-at-eos",
+        "--trust-remote-code",
+        "--allow-pickle",
+    )
     assert ended.code == 0, ended.err
     assert recorder.workloads == [
-        Workload(prompt_tokens=9, new_tokens=3, batch_size=2, dtype="bfloat16", device="cuda:1", repetitions=5,
-                 sample=True, seed=7, stop_at_eos=True)
-    ]  # fmt: skip
+        Workload(
+            prompt_tokens=9,
+            new_tokens=3,
+            batch_size=2,
+            dtype="bfloat16",
+            device="cuda:1",
+            repetitions=5,
+            sample=True,
+            seed=7,
+            stop_at_eos=True,
+        )
+    ]
     assert recorder.models[0][1] == {"trust_remote_code": True, "allow_pickle": True}
 
 
@@ -99,6 +127,13 @@ def test_a_program_that_fails_leaves_its_profile(invoke: Invoke, recorder: Recor
     assert ended.code == 1 and ended.out == ""
     assert ended.err == ("llmflame: the clean pass failed: boom. What was recorded is kept: demo.llmflame\n")
     assert "boom" in invoke("show", "demo.llmflame").out
+
+
+def test_an_interruption_leaves_its_profile(invoke: Invoke, recorder: Recorder) -> None:
+    recorder.failure = KeyboardInterrupt()
+    ended = invoke("profile", "demo")
+    assert ended.code == 1 and ended.out == ""
+    assert ended.err == "llmflame: interrupted. What was recorded is kept: demo.llmflame\n"
 
 
 @pytest.mark.parametrize(

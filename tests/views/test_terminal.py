@@ -186,6 +186,10 @@ def test_fitted_keeps_the_end_that_matters() -> None:
     assert fitted(Text("abcdef"), 4, "end").plain == "…def"
     assert fitted(Text("数数数"), 4, "end").plain == "…数"
     assert fitted(Text("abcdef"), 1, "end").plain == "…"
+    where = Text("forward  transformers/models/llama/modeling_llama.py:353")
+    assert fitted(where, 33, "ends").plain == "forward  …a/modeling_llama.py:353"
+    assert fitted(where, 12, "ends").plain == "forward  tr…"
+    assert fitted(Text("x" * 40), 9, "ends").plain == "xxxxxxxx…"
 
 
 def test_grid_leaves_out_what_it_may() -> None:
@@ -198,3 +202,15 @@ def test_grid_leaves_out_what_it_may() -> None:
 
 def test_paragraph_wraps_with_an_edge() -> None:
     assert drawn(Paragraph(Text("one two three")), 9) == " one two\n three\n"
+
+
+def test_styles_end_where_they_should(profile: Profile) -> None:
+    stream = StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system="truecolor", highlight=False)
+    console.print(views_of(profile)["tree"])
+    console.print(views_of(profile)["summary"])
+    lines = stream.getvalue().splitlines()
+    assert any("\x1b[36mTinyForCausalLM\x1b[0m" in line for line in lines)
+    assert any("\x1b[1mdecode\x1b[0m" in line for line in lines)
+    assert any("\x1b[1mTiny-2L\x1b[0m  TinyForCausalLM" in line for line in lines)
+    assert any("\x1b[2mOwn cost: \x1b[0mclean pass" in line for line in lines)

@@ -54,7 +54,7 @@ def steps_table(profile: Profile) -> Table:
 
 
 def compact(table: Table, limit: int) -> Table:
-    """About `limit` rows of many: the first, every k-th, the slowest and the last, and a note that says so."""
+    """About `limit` rows of many: first and last, every k-th and the slowest, with a note that says so."""
     rows = table.rows
     if len(rows) <= limit:
         return table

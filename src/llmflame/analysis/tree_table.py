@@ -46,8 +46,8 @@ def tree_table(tree: Tree, limits: TreeLimits, phases: tuple[str, ...] = ()) -> 
     """Frames in the order of a walk, heavier siblings first. Totals are of all metrics' folds, calls are own.
 
     Children that aren't shown are rows of kind `folded`: one for the modules of each class of which some are
-    shown, one for all others, with the sums. `folded` counts them (those without a name with all below them). So a
-    frame's self time and its children's totals always add up to its total.
+    shown, one for all others, with the sums. `folded` counts them (those without a name with all below
+    them). So a frame's self time and its children's totals always add up to its total.
     """
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))

@@ -98,7 +98,7 @@ def _fail(message: str, code: int) -> int:
     from llmflame.views.safe import safe_text
 
     with contextlib.suppress(OSError):
-        print(f"llmflame: {safe_text(message, 2_000)}", file=sys.stderr)
+        print(f"llmflame: {safe_text(message, 2_000)}", file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -20,7 +20,7 @@ MODEL_HELP = (
 NEEDED = ("torch", "transformers")
 
 
-def profile(
+def profile(  # noqa: PLR0913  each option is a parameter
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: MODEL's name, .llmflame.")
@@ -157,6 +157,8 @@ def _record(model: str, workload: Workload, target: Path, trust: dict[str, bool]
             record(checkpoint, workload, target, force=force, progress=progress)
         except ProgramFailedError as error:
             raise ProgramFailedError(f"{error}. What was recorded is kept: {target}") from error
+        except KeyboardInterrupt as error:
+            raise ProgramFailedError(f"interrupted. What was recorded is kept: {target}") from error
 
 
 def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:

@@ -42,7 +42,7 @@ class _Lines:
         if now >= self._due:
             from llmflame.views.safe import safe_text
 
-            print(f"llmflame: {safe_text(message)}", file=sys.stderr, flush=True)
+            print(f"llmflame: {safe_text(message)}", file=sys.stderr, flush=True)  # noqa: T201
             self._due = now + EVERY_S
 
 

@@ -27,7 +27,7 @@ TREE_MIN_PERCENT = 1.0
 STEP_ROWS = 40
 
 
-class View(str, Enum):
+class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     """What of a profile is shown."""
 
     summary = "summary"
@@ -39,7 +39,7 @@ class View(str, Enum):
     machine = "machine"
 
 
-def show(
+def show(  # noqa: PLR0913  each option is a parameter
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
     view: Annotated[View, typer.Option(help="What to show.")] = View.summary,
     sort: Annotated[
@@ -88,7 +88,7 @@ def show(
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Without the garbage collector, which a tenth of the time would go to: a profile's rows have no cycles."""
+    """Without the garbage collector: a tenth of the time would go to it, and rows have no cycles."""
     gc.disable()
     try:
         yield

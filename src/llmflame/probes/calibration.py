@@ -60,12 +60,12 @@ def _allocation_loop() -> None:
         torch.empty(1)
 
 
-def measure_event_costs() -> dict[str, EventCost]:
+def measure_event_costs(*, cuda: bool) -> dict[str, EventCost]:
     """By kind: `python`, `builtin`, `op`, `allocation`. Also warms the tracer up."""
-    _trace([_python_loop])  # the first session loads and allocates what later ones reuse
+    _trace([_python_loop], cuda)  # the first session loads and allocates what later ones reuse
     loops = [_python_loop, _builtin_loop, _op_loop, _allocation_loop]
     plain = [median(_timed(loop) for _ in range(ROUNDS)) / CALLS for loop in loops]
-    traced, trace = _trace(loops)
+    traced, trace = _trace(loops, cuda)
     inside = _median_durations(trace, ("_subject", "thread_time_ns"))
     python = _cost(traced[0] - plain[0], inside["_subject"])
     builtin = _cost(traced[1] - plain[1], inside["thread_time_ns"] - plain[1])
@@ -87,9 +87,9 @@ def _cost(total_ns: float, inside_ns: float) -> EventCost:
     return EventCost(inside_ns, total_ns - inside_ns)
 
 
-def _trace(loops: list[Callable[[], None]]) -> tuple[list[float], Trace]:
+def _trace(loops: list[Callable[[], None]], cuda: bool) -> tuple[list[float], Trace]:
     """Each loop's time a call under the tracer, and what the tracer saw."""
-    window = Window("calibration", None)
+    window = Window("calibration", None, cuda=cuda)
     window.open()
     times = [median(_timed(loop) for _ in range(ROUNDS)) / CALLS for loop in loops]
     return times, read_trace(window.close(), Modules({}, None))

@@ -25,6 +25,8 @@ from llmflame.store.observed import FrameKey, ObservedTree
 
 RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
+COST_SHARE = 0.02
+"""A sample is never taken sooner than its predecessor's cost allows: stacks of imports are hundreds deep."""
 LATE_FACTOR = 2.0
 """A sample later than this many intervals is counted as late."""
 _OWN = tuple(str(folder) for folder in llmflame.__path__)
@@ -124,7 +126,8 @@ class StackSampler:
             now = self._clock_ns()
             with self._lock:
                 self.sample(now, now - due)
-            due = max(due + self._interval_ns, now)
+            taken = self._clock_ns()
+            due = max(due + self._interval_ns, taken + round((taken - now) / COST_SHARE))
         self.cost_ns = time.thread_time_ns()
 
     def sample(self, now_ns: int, behind_ns: int = 0) -> None:

@@ -41,11 +41,12 @@ class Recorded:
 
 
 class Window:
-    """Traces what runs between `open` and `close` in the calling thread."""
+    """Traces what runs between `open` and `close` in the calling thread, with `cuda` its kernels too."""
 
-    def __init__(self, span_name: str, step: int | None, *, stacks: bool = True) -> None:
+    def __init__(self, span_name: str, step: int | None, *, cuda: bool, stacks: bool = True) -> None:
         self.span_name = span_name
         self.step = step
+        self._cuda = cuda
         self._stacks = stacks
         self._profile: Any = None
         self._frame_lines: FrameLines = {}
@@ -55,8 +56,8 @@ class Window:
         refuse_taken_slot()
         self._frame_lines = _stack_lines(sys._getframe(1))
         activities = [ProfilerActivity.CPU]
-        if cuda_in_use():
-            torch.cuda.synchronize()
+        if self._cuda:
+            _synchronize()
             activities.append(ProfilerActivity.CUDA)
         self._profile = profile(
             activities=activities, with_stack=self._stacks, profile_memory=True, record_shapes=False
@@ -69,14 +70,19 @@ class Window:
     def close(self) -> Recorded:
         """Stop tracing; returns what was recorded."""
         mark(CLOSE_MARK)
-        if cuda_in_use():
-            torch.cuda.synchronize()
+        if self._cuda:
+            _synchronize()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._profile.__exit__(None, None, None)
         results = self._profile.profiler.kineto_results
         self._profile = None
         return Recorded(self.span_name, self.step, results, self._frame_lines)
+
+
+def _synchronize() -> None:
+    if cuda_in_use():  # asking a device that nobody uses yet would make its context
+        torch.cuda.synchronize()
 
 
 def refuse_taken_slot() -> None:

@@ -52,7 +52,7 @@ class AnatomyWatcher:
         if traced:
             self.treatments[name, index] = "traced"
             phase = name if name != STEP else "prefill" if index == 0 else "decode"
-            self._window = Window(phase, index)
+            self._window = Window(phase, index, cuda=self.session.on_cuda)
             self._window.open()
         elif name == STEP and index in self.anchors:
             self.treatments[name, index] = "anchored"
@@ -73,7 +73,7 @@ class AnatomyWatcher:
 
 def calibrate(session: Session) -> None:
     """Measure what instruments cost here; also warms the tracer up: no window is its first session."""
-    for kind, cost in measure_event_costs().items():
+    for kind, cost in measure_event_costs(cuda=session.on_cuda).items():
         session.report("tracer", f"{kind} inside", cost.inside_ns, "ns")
         session.report("tracer", f"{kind} outside", cost.outside_ns, "ns")
     session.report("anchors", "hook cost", hook_cost_ns(), "ns")

@@ -46,16 +46,26 @@ def plain(session: Session, name: str) -> Iterator[Phase]:
         yield phase
 
 
+class Traced:
+    """Operators and allocations of this thread, without Python frames: a load has a million of those."""
+
+    def __init__(self, *, cuda: bool) -> None:
+        self._cuda = cuda
+
+    def __call__(self, session: Session, name: str) -> contextlib.AbstractContextManager[Phase]:
+        """A `Watch`."""
+        return _traced(session, name, self._cuda)
+
+
 @contextlib.contextmanager
-def traced(session: Session, name: str) -> Iterator[Phase]:
-    """Operators and allocations of this thread, without Python frames: a load has a million."""
+def _traced(session: Session, name: str, cuda: bool) -> Iterator[Phase]:
     from llmflame.probes import tracing
     from llmflame.probes.eventtree import Modules
     from llmflame.recording.anatomy import read_windows
 
     with session.phase(name) as phase:
         phase.treatment, phase.part_marker = "traced", tracing.part
-        window = tracing.Window(name, None, stacks=False)
+        window = tracing.Window(name, None, cuda=cuda, stacks=False)
         window.open()
         yield phase
         recorded = window.close()

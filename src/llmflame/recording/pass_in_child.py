@@ -14,7 +14,7 @@ from llmflame.probes.spans import Place
 from llmflame.recording import cold_start
 from llmflame.recording.session import Session
 from llmflame.recording.wire import PipeSink
-from llmflame.recording.workload import WARMUP_TOKENS, Workload, check_context
+from llmflame.recording.workload import Workload, check_context
 from llmflame.subjects.checkpoint import Checkpoint
 
 Run = Callable[[Any, int], Any]
@@ -53,7 +53,8 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         pipeline = cold_start.import_and_load(session, checkpoint, workload, sampling.watch, sampling.watch)
         run, count = _request(pipeline, workload)
         with sampling.watch(session, "warmup"):
-            run(_Nowhere(), min(workload.new_tokens, WARMUP_TOKENS))
+            # The whole length: libraries build and cache plans for each length of the key/value cache.
+            run(_Nowhere(), workload.new_tokens)
     sampling.report(session)
     session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
     _describe(session, pipeline, workload, count)
@@ -67,13 +68,14 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
 def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:
     # One thread, so that the tracer, which follows only the thread that started it, sees the whole load.
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
-    pipeline = cold_start.import_and_load(session, checkpoint, workload, cold_start.plain, cold_start.traced)
+    traced = cold_start.Traced(cuda=workload.device != "cpu")
+    pipeline = cold_start.import_and_load(session, checkpoint, workload, cold_start.plain, traced)
     run, _ = _request(pipeline, workload)
     from llmflame.recording import passes
 
     session.progress("calibrating the tracer")
     passes.calibrate(session)
-    run(_Nowhere(), min(workload.new_tokens, WARMUP_TOKENS))
+    run(_Nowhere(), workload.new_tokens)
     session.progress("timing modules")
     root = pipeline.model
     short = min(workload.new_tokens, len(passes.ANCHOR_REQUEST_STEPS))

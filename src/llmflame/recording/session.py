@@ -51,6 +51,11 @@ class Session:
         self.seen_shape: dict[str, Scalar] = {}
         """Of the last request."""
 
+    @property
+    def on_cuda(self) -> bool:
+        """Does the model run on a CUDA device?"""
+        return self.device is not None and self.device.is_cuda
+
     def put(self, *rows: Row) -> None:
         """Gather rows for the next flush."""
         self._rows.extend(rows)

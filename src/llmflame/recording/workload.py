@@ -9,8 +9,6 @@ from llmflame.errors import UsageError
 
 DEFAULT_PROMPT = "Explain in a few sentences how a language model turns a prompt into text."
 DEFAULT_NEW_TOKENS = 64
-WARMUP_TOKENS = 4
-"""Enough for one prefill and a few decode steps to be no longer the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from io import StringIO
 from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+Keep = Literal["start", "end", "ends"]
 GAP = 2
+LEAST_PLACE = 10
+"""Fewer cells of a file and line than this say nothing."""
 HEADER = "dim"
 
 
@@ -21,8 +26,9 @@ class GridColumn:
     label: str
     align: Literal["left", "right"] = "right"
     flexible: bool = False
-    keep: Literal["start", "end"] = "start"
-    """Which end of a text survives where there is no room for all of it."""
+    keep: Keep = "start"
+    """What of a text survives where there is no room for all of it; `ends`: a name and, two blanks after it,
+    the end of where it is."""
     drop: int = 0
     """Columns with the highest number are left out first; 0 is never left out."""
     least: int = 24
@@ -123,18 +129,26 @@ class Paragraph:
             yield Text(" ").append_text(line)
 
 
-def fitted(text: Text, width: int, keep: Literal["start", "end"]) -> Text:
+def fitted(text: Text, width: int, keep: Keep) -> Text:
     """A text in at most `width` cells; what is cut off is marked by an ellipsis."""
     if text.cell_len <= width:
         return text
-    if keep == "start" or width < 2:
+    place = text.plain.rfind("  ") + 2 if keep == "ends" else 0
+    room = width - cell_len(text.plain[:place])
+    if keep == "start" or width < 2 or (keep == "ends" and (place < 2 or room < LEAST_PLACE)):
         cut = text.copy()
         cut.truncate(width, overflow="ellipsis")
         return cut
     plain = text.plain
-    start = len(plain)
-    used = 1
-    while start > 0 and used + cell_len(plain[start - 1]) <= width:
+    start, used = len(plain), 1
+    while start > place and used + cell_len(plain[start - 1]) <= room:
         start -= 1
         used += cell_len(plain[start])
-    return Text("…").append_text(text[start:])
+    style = text.get_style_at_offset(_console(), start) if start < len(plain) else ""
+    return text[:place].append("…", style=style).append_text(text[start:])
+
+
+@cache
+def _console() -> Console:
+    """Only to look up styles by name."""
+    return Console(file=StringIO())

@@ -27,10 +27,8 @@ def heading(subject: Mapping[str, Any], status: str, reason: str | None) -> list
 
 def title(subject: Mapping[str, Any]) -> Text:
     """`NAME  architecture · parameters · dtype on device · batch · tokens`."""
-    text = Text(_word(subject.get("model")) or "unknown model", style="bold")
-    text.append("  ")
-    text.append(DOT.join(_properties(subject)), style="not bold")
-    return text
+    text = Text().append(_word(subject.get("model")) or "unknown model", style="bold")
+    return text.append("  ").append(DOT.join(_properties(subject)))
 
 
 def _properties(subject: Mapping[str, Any]) -> list[str]:
@@ -60,9 +58,7 @@ def status_lines(status: str, reason: str | None) -> list[RenderableType]:
     if status == "complete":
         return []
     told = STATUS_TEXT.get(status, f"The status of this profile is {safe_text(status, 40)}.")
-    badge = Text(f" {safe_text(status, 40).upper()} ", style=ALARM).append(
-        f" {told}", style="not bold default on default"
-    )
+    badge = Text().append(f" {safe_text(status, 40).upper()} ", style=ALARM).append(f" {told}")
     lines: list[RenderableType] = [Text(), Paragraph(badge)]
     if reason:
         lines.append(Paragraph(Text(safe_text(reason, 600), style="red")))

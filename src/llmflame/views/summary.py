@@ -72,7 +72,7 @@ def _wall_ns(document: Document, phases: tuple[str, ...]) -> float:
 
 
 def _heading(text: str, whole_ns: float) -> Paragraph:
-    return Paragraph(Text(text, style="bold").append(f"  {human_time_ns(whole_ns)}", style="not bold dim"))
+    return Paragraph(Text().append(text, style="bold").append(f"  {human_time_ns(whole_ns)}", style="dim"))
 
 
 def _headline(latency: Document) -> RenderableType:
@@ -167,7 +167,7 @@ def _top(places: list[Place], whole_ns: float) -> RenderableType:
             GridColumn("Self"),
             GridColumn("Share"),
             GridColumn("Calls", drop=3),
-            GridColumn("", align="left", flexible=True, least=40),
+            GridColumn("", align="left", flexible=True, keep="ends", least=40),
         ],
         header=False,
     )

@@ -23,7 +23,7 @@ COLUMNS = (
     GridColumn("Share"),
     GridColumn("Calls", drop=2),
     GridColumn("Allocated", drop=3),
-    GridColumn("Frame", align="left", flexible=True, least=40),
+    GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
     GridColumn("Obtained", align="left", drop=4),
 )
 
@@ -70,7 +70,7 @@ def _levels(rows: Sequence[Mapping[str, Value]]) -> list[tuple[int, bool]]:
 
 def _indentation(level: int, only: bool) -> Text:
     spaces = "  " * min(level, INDENT_LIMIT)
-    return Text(f"{spaces}› " if only else spaces, style="dim")
+    return Text().append(f"{spaces}› " if only else spaces, style="dim")
 
 
 def _name(row: Mapping[str, Value]) -> Text:
@@ -80,10 +80,10 @@ def _name(row: Mapping[str, Value]) -> Text:
         if row["name"] is not None:
             return Text(f"… {count:,} more {safe_text(str(row['name']))}", style="dim")
         return Text(f"… {count:,} more frame{'' if count == 1 else 's'}", style="dim")
-    text = Text(safe_text(str(row["name"])), style=NAME_STYLES.get(kind, ""))
+    text = Text().append(safe_text(str(row["name"])), style=NAME_STYLES.get(kind, ""))
     if kind == "module" and row["module"]:
-        text.append(f"  {safe_text(str(row['module']))}", style="not bold dim")
+        text.append(f"  {safe_text(str(row['module']))}", style="dim")
     elif row["file"]:
         line = f":{row['line']}" if row["line"] is not None else ""
-        text.append(f"  {safe_text(str(row['file']))}{line}", style="not bold dim")
+        text.append(f"  {safe_text(str(row['file']))}{line}", style="dim")
     return text

@@ -23,7 +23,7 @@ def verdict(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _line(label: str, words: list[str]) -> Text | None:
-    return Text(f"{label}: ", style="dim").append(", ".join(words), style="not dim") if words else None
+    return Text().append(f"{label}: ", style="dim").append(", ".join(words)) if words else None
 
 
 def _coverage(coverage: Mapping[str, float | None]) -> list[str]:

@@ -1,0 +1,48 @@
+"""docs/show-json.md names every field that a document has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llmflame.analysis import functions_table, machine_table, ops_table, phases_table, steps_table, tree_table
+from llmflame.analysis.summary import summarise
+from llmflame.store.profile import read_profile
+from tests.handmade import handmade
+
+DOC = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text("utf-8")
+NAMED = set(re.findall(r"`\.?([\w.]+)`", DOC))
+
+
+def names(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{prefix}{key}"
+            yield from names(inner, f"{key}." if key in ("waiting", "tpot_ms") else "")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from names(inner, prefix)
+
+
+def test_every_field_of_the_summary_is_described(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(summarise(read_profile(handmade(tmp_path / "a.llmflame")))))
+    grouped = {"waiting", "tpot_ms", "tpot_ms.p10", "tpot_ms.p90"}
+    assert {"p10", "p90"} <= NAMED
+    assert set(names(document)) - grouped - NAMED == set()
+
+
+def test_every_column_is_described() -> None:
+    columns = [
+        *phases_table.COLUMNS,
+        *tree_table.COLUMNS,
+        *ops_table.HOST,
+        *ops_table.DEVICE,
+        *functions_table.COLUMNS,
+        *steps_table.COLUMNS,
+        *machine_table.COLUMNS,
+    ]
+    usual = {"phase"}
+    assert {column.name for column in columns} - usual - NAMED == set()
