@@ -16,7 +16,7 @@ from llmflame.recording.loading import import_libraries, load_pipeline
 from llmflame.recording.requests import generation_defaults, marked_pipeline, pipeline_call, prompt_of
 from llmflame.recording.session import Phase, Session
 from llmflame.recording.wire import PipeSink
-from llmflame.recording.workload import WARMUP_TOKENS, Workload
+from llmflame.recording.workload import Workload
 from llmflame.store.rows import ProbeReportRow, Row, SpanRow
 from llmflame.subjects.resolve import resolve
 
@@ -56,7 +56,7 @@ class Loop:
 
     def warm_up(self) -> None:
         """What a recording does before its first request, and what no measurement counts."""
-        self.bare(WARMUP_TOKENS)
+        self.bare()
         self.walls_ns.clear()
         self.texts.clear()
 

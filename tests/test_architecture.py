@@ -37,7 +37,16 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """By package or top module: which others it may import, at its top or lazily, itself apart."""
 TORCH_ALLOWED = {"probes", "recording", "subjects"}
-TORCH = {"torch", "transformers", "numpy", "safetensors", "tokenizers", "accelerate", "gguf", "huggingface_hub"}
+TORCH = {
+    "torch",
+    "transformers",
+    "numpy",
+    "safetensors",
+    "tokenizers",
+    "accelerate",
+    "gguf",
+    "huggingface_hub",
+}
 
 
 def module_name(file: Path) -> str:
@@ -147,7 +156,9 @@ def test_only_what_runs_models_imports_torch(file: Path) -> None:
 
 
 def test_the_front_door_imports_lazily() -> None:
-    assert not {name for name in imports_of(SOURCE / "__init__.py", lazy=False) if name.startswith("llmflame")}
+    assert not {
+        name for name in imports_of(SOURCE / "__init__.py", lazy=False) if name.startswith("llmflame")
+    }
 
 
 def test_the_store_is_standard_library_alone() -> None:
@@ -259,7 +270,9 @@ def test_the_front_doors_names_exist_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in FILES if "__all__" in f.read_text("utf-8")], ids=lambda file: str(file.relative_to(SOURCE))
+    "file",
+    [f for f in FILES if "__all__" in f.read_text("utf-8")],
+    ids=lambda file: str(file.relative_to(SOURCE)),
 )
 def test_every_public_name_exists_where_it_is_listed(file: Path) -> None:
     tree = syntax(file)

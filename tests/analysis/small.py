@@ -61,12 +61,20 @@ def cost(kind: str, inside_ns: float, outside_ns: float) -> list[ProbeReportRow]
     ]
 
 
-def anchor(module: str, step: int, wall_ns: int, *, repetition: int = 0, cpu_ns: int = 0, children: int = 0) -> AnchorRow:
+def anchor(
+    module: str, step: int, wall_ns: int, *, repetition: int = 0, cpu_ns: int = 0, children: int = 0
+) -> AnchorRow:
     return AnchorRow("anatomy", repetition, step, module, 1, children, wall_ns, cpu_ns)
 
 
 def request(
-    phases: Mapping[str, int], *, repetition: int = 0, first: int = 100, start_ns: int = 0, steps: Iterable[int] = (), gap_ns: int = 0
+    phases: Mapping[str, int],
+    *,
+    repetition: int = 0,
+    first: int = 100,
+    start_ns: int = 0,
+    steps: Iterable[int] = (),
+    gap_ns: int = 0,
 ) -> list[SpanRow]:
     """One clean request: its phases one behind the other, the decode steps below `decode`."""
     rows, at, number = [], start_ns, first + 1
@@ -81,7 +89,15 @@ def request(
             begin = at
             for index, step_wall in enumerate(steps, start=1):
                 rows.append(
-                    span("step", step_wall, number, parent=parent, repetition=repetition, step=index, start_ns=begin)
+                    span(
+                        "step",
+                        step_wall,
+                        number,
+                        parent=parent,
+                        repetition=repetition,
+                        step=index,
+                        start_ns=begin,
+                    )
                 )
                 begin += step_wall
                 number += 1

@@ -41,7 +41,9 @@ def test_a_profile_without_anchors_has_none() -> None:
 
 
 def test_shares_are_of_the_step_and_the_rest_is_outside() -> None:
-    profile = stored([_step(3, 1000, 1, cpu_ns=700), anchor("", 3, 100, cpu_ns=50), anchor("a", 3, 600, cpu_ns=600)])
+    profile = stored(
+        [_step(3, 1000, 1, cpu_ns=700), anchor("", 3, 100, cpu_ns=50), anchor("a", 3, 600, cpu_ns=600)]
+    )
     found = anchors_near(profile, 3)
     assert found is not None and found.samples == 1
     assert found.shares == pytest.approx({"": 0.1, "a": 0.6, None: 0.3})
@@ -59,8 +61,30 @@ def test_the_hooks_own_cost_is_taken_from_the_caller() -> None:
     assert found.shares == pytest.approx({"": 100 / 790, "a": 400 / 790, None: 290 / 790})
 
 
+@pytest.mark.parametrize(
+    ("clean_ns", "cost"),
+    [
+        (1000, 10),  # no slower than undisturbed: what was calibrated
+        (2000, 10),
+        (955, 15),  # 45 ns more for three hooked calls
+        (940, 20),
+        (100, 30),  # three times the calibration at most
+    ],
+)
+def test_hooks_cost_what_anchored_steps_took_more(clean_ns: float, cost: float) -> None:
+    rows: list[Row] = [_hook_cost(10), _step(1, 1000, 1)]
+    rows += [anchor("", 1, 300, children=2), anchor("a", 1, 400), anchor("b", 1, 100)]
+    found = anchors_near(stored(rows), 1, clean_ns)
+    assert found is not None
+    own = {"": 300 - 2 * cost, "a": 400.0, "b": 100.0, None: 200 - cost}
+    whole = sum(own.values())
+    assert found.shares == pytest.approx({segment: ns / whole for segment, ns in own.items()})
+
+
 def test_a_cost_larger_than_the_time_leaves_nothing() -> None:
-    profile = stored([_hook_cost(1000), _step(1, 500, 1), anchor("", 1, 100, children=5), anchor("a", 1, 300)])
+    profile = stored(
+        [_hook_cost(1000), _step(1, 500, 1), anchor("", 1, 100, children=5), anchor("a", 1, 300)]
+    )
     found = anchors_near(profile, 1)
     assert found is not None
     assert found.shares == {"": 0.0, "a": 1.0, None: 0.0}
@@ -115,7 +139,10 @@ def test_the_steps_nearest_to_the_undisturbed_time_speak() -> None:
     """Nine steps, the slower the more of it in `a`: five are asked, those around what was timed clean."""
     rows: list[Row] = []
     for number in range(1, 10):
-        rows += [_step(2, number * 1000, number, number), anchor("a", 2, number * number * 100, repetition=number)]
+        rows += [
+            _step(2, number * 1000, number, number),
+            anchor("a", 2, number * number * 100, repetition=number),
+        ]
     profile = stored(rows)
     for clean, middle in ((0, 3), (5100, 5), (6900, 7), (1e9, 7)):
         found = anchors_near(profile, 2, clean)
@@ -141,7 +168,9 @@ def _random_profile(steps: list[dict[str, int]], outside: int, cost: float) -> P
 
 
 @given(
-    st.lists(st.dictionaries(st.sampled_from(["", "a", "a.b"]), st.integers(0, 10**6)), min_size=1, max_size=4),
+    st.lists(
+        st.dictionaries(st.sampled_from(["", "a", "a.b"]), st.integers(0, 10**6)), min_size=1, max_size=4
+    ),
     st.integers(1, 1000),
     st.floats(0, 1000),
     st.integers(1, 8),

@@ -97,7 +97,15 @@ def test_a_part_that_is_called_like_a_phase_is_none() -> None:
 def test_steps_in_order() -> None:
     rows = [*request(PHASES, steps=[20, 40], repetition=1, first=200), *request(PHASES, steps=[1, 2, 3])]
     profile = stored(rows)
-    assert [(s.repetition, s.step) for s in steps(profile)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
+    assert [(s.repetition, s.step) for s in steps(profile)] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+    ]
     assert [s.wall_ns for s in decode_steps(profile)] == [1, 2, 3, 20, 40]
     assert [s.wall_ns for s in decode_steps(profile, repetition=1)] == [20, 40]
     assert steps(profile, pass_name="anatomy") == []
@@ -136,7 +144,9 @@ NS = st.integers(0, 10**12)
 
 
 @given(NS, NS, st.none() | NS, st.none() | NS)
-def test_the_parts_of_the_waiting_add_up_to_the_wall(wall: int, cpu: int, queue: int | None, disk: int | None) -> None:
+def test_the_parts_of_the_waiting_add_up_to_the_wall(
+    wall: int, cpu: int, queue: int | None, disk: int | None
+) -> None:
     parts = waiting(span("load", wall, 1, thread_cpu_ns=cpu, run_queue_ns=queue, disk_wait_ns=disk))
     values = [parts.on_cpu_ns, parts.run_queue_ns, parts.disk_ns, parts.other_ns]
     assert sum(value or 0 for value in values) == wall

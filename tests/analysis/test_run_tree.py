@@ -32,7 +32,9 @@ def check_tree(tree: Tree) -> None:
     assert all(len(column) == size for column in tree.selfs.values())
     assert [metric.name for metric in tree.metrics] == list(tree.selfs)
     # The rest of a phase may stand beside a rest that its window had already.
-    siblings = [(tree.parents[n], tree.node_frames[n]) for n in range(size) if tree.frame(n).name != "unattributed"]
+    siblings = [
+        (tree.parents[n], tree.node_frames[n]) for n in range(size) if tree.frame(n).name != "unattributed"
+    ]
     assert len(set(siblings)) == len(siblings)
     assert len(set(tree.frames)) == len(tree.frames)
 
@@ -97,7 +99,11 @@ def test_sampled_time_is_stretched_to_the_span_and_traced_bytes_join_it() -> Non
     assert by_path(tree, "on_cpu_ns") == {"load/load": 80}
     assert by_path(tree, "overlapped_ns") == {"load/load/worker threads/read": 100}
     assert by_path(tree, "resident_bytes") == {"load/load": 4096}
-    assert by_path(tree, "samples") == {"load/load": 3, "load/load/read": 2, "load/load/worker threads/read": 2}
+    assert by_path(tree, "samples") == {
+        "load/load": 3,
+        "load/load/read": 2,
+        "load/load/worker threads/read": 2,
+    }
     assert by_path(tree, "calls") == {"load/aten::empty": 7, "load/aten::copy_": 2}
     assert by_path(tree, "allocated_bytes") == {"load/aten::empty": 4096}
     assert by_path(tree, "freed_bytes") == {"load/aten::copy_": 64}
@@ -117,7 +123,9 @@ def test_a_traced_phase_is_scaled_to_its_span() -> None:
         [(window(1001, "tokenize", 400), traced)],
     )
     tree = build_run_tree(profile).tree
-    assert by_path(tree, "wall_ns") == pytest.approx({"tokenize/encode": 150, "tokenize/encode/aten::add": 50})
+    assert by_path(tree, "wall_ns") == pytest.approx(
+        {"tokenize/encode": 150, "tokenize/encode/aten::add": 50}
+    )
     assert by_path(tree, "calls") == {"tokenize/encode": 1, "tokenize/encode/aten::add": 10}
     assert by_path(tree, "allocated_bytes") == {"tokenize/encode/aten::add": 32}
     assert tree.origins[-1] == "scaled"
@@ -145,7 +153,9 @@ def test_decode_with_windows_at_1_and_8_over_20_steps() -> None:
         }
     )
     count_a = sum(part_a.values())
-    assert by_path(run.tree, "calls") == pytest.approx({"decode/a": 3 * count_a, "decode/b": 5 * (20 - count_a)})
+    assert by_path(run.tree, "calls") == pytest.approx(
+        {"decode/a": 3 * count_a, "decode/b": 5 * (20 - count_a)}
+    )
     assert by_path(run.tree, "allocated_bytes") == pytest.approx({"decode/a": 16 * count_a})
     # Clean time around step 1: steps 1 to 3, median 102; around 8: 6 to 10, median 108.
     assert run.slowdown == pytest.approx(max(500 / 102, 700 / 108))
@@ -164,7 +174,16 @@ def test_decode_is_divided_by_anchors_and_cost() -> None:
     rows: list[Row] = [
         *request({"decode": 2000}, steps=[2000]),
         *cost("op", 10, 10),
-        span("step", 2000, 1, pass_name="anatomy", treatment="anchored", repetition=1, step=1, thread_cpu_ns=1100),
+        span(
+            "step",
+            2000,
+            1,
+            pass_name="anatomy",
+            treatment="anchored",
+            repetition=1,
+            step=1,
+            thread_cpu_ns=1100,
+        ),
         anchor("", 1, 100, repetition=1, cpu_ns=100),
         anchor("mlp", 1, 1800, repetition=1, cpu_ns=900),
     ]
@@ -184,7 +203,9 @@ def test_decode_is_divided_by_anchors_and_cost() -> None:
 
 def test_cpu_time_without_anchors_is_the_phases() -> None:
     rows = [
-        row if row.name != "tokenize" else span("tokenize", 200, 101, parent=100, repetition=0, thread_cpu_ns=50)
+        row
+        if row.name != "tokenize"
+        else span("tokenize", 200, 101, parent=100, repetition=0, thread_cpu_ns=50)
         for row in request({"tokenize": 200})
     ]
     profile = stored(rows, [(window(1001, "tokenize", 400), observed({(op("a"),): {"wall_ns": 400}}))])
@@ -205,15 +226,21 @@ def test_decode_spans_of_other_requests_do_not_change_the_tree() -> None:
     """Repetition 1 is the median one: its steps alone are summed."""
     rows: list[Row] = []
     for repetition, wall in enumerate((10, 20, 30)):
-        rows += request({"decode": 2 * wall}, steps=[wall, wall], repetition=repetition, first=100 * (repetition + 1))
-    profile = stored(rows, [(window(1001, "decode", 5, 1), observed({(op("a"),): {"wall_ns": 5, "calls": 1}}))])
+        rows += request(
+            {"decode": 2 * wall}, steps=[wall, wall], repetition=repetition, first=100 * (repetition + 1)
+        )
+    profile = stored(
+        rows, [(window(1001, "decode", 5, 1), observed({(op("a"),): {"wall_ns": 5, "calls": 1}}))]
+    )
     tree = build_run_tree(profile).tree
     assert by_path(tree, "wall_ns") == pytest.approx({"decode/a": 40})
     assert by_path(tree, "calls") == {"decode/a": 2}
 
 
 def test_event_costs_are_read_from_the_probes_report() -> None:
-    profile = stored([*cost("op", 3, 4), *cost("python", 1, 2), ProbeReportRow("anatomy", "tracer", "reading", 9, "ns")])
+    profile = stored(
+        [*cost("op", 3, 4), *cost("python", 1, 2), ProbeReportRow("anatomy", "tracer", "reading", 9, "ns")]
+    )
     costs = event_costs(profile)
     assert costs.inside_ns == {"op": 3, "python": 1} and costs.outside_ns == {"op": 4, "python": 2}
 
@@ -231,7 +258,14 @@ def test_a_deep_window() -> None:
 
 # --- at random -------------------------------------------------------------------------------------------
 
-FRAMES = (python("f"), op("a"), op("b"), module(""), module("layer.0"), ("other", "unattributed", None, None, None))
+FRAMES = (
+    python("f"),
+    op("a"),
+    op("b"),
+    module(""),
+    module("layer.0"),
+    ("other", "unattributed", None, None, None),
+)
 
 
 @st.composite
@@ -264,11 +298,23 @@ def profiles(draw: st.DrawFn) -> Profile:
         phases["decode"] = sum(steps) + draw(st.integers(0, 1000))
         phases["detokenize"] = draw(walls)
         rows += request(
-            phases, steps=steps, repetition=repetition, first=100 * (repetition + 1), gap_ns=draw(st.integers(0, 10**6))
+            phases,
+            steps=steps,
+            repetition=repetition,
+            first=100 * (repetition + 1),
+            gap_ns=draw(st.integers(0, 10**6)),
         )
     for step in draw(st.sets(st.sampled_from([0, 1, 3, 5]))):
         rows.append(
-            span("step", draw(walls), 50 + step, pass_name="anatomy", treatment="anchored", repetition=9, step=step)
+            span(
+                "step",
+                draw(walls),
+                50 + step,
+                pass_name="anatomy",
+                treatment="anchored",
+                repetition=9,
+                step=step,
+            )
         )
         rows += [anchor(name, step, draw(st.integers(0, 10**8)), repetition=9) for name in ("", "layer.0")]
     windows: list[tuple[WindowRow, ObservedTree]] = []

@@ -304,9 +304,7 @@ def test_weights_add_up_to_all_steps(windows: list[int], steps: dict[int, float]
     assert math.fsum(count for _, count in weights) == pytest.approx(len(steps), rel=1e-9)
 
 
-@given(
-    st.sets(st.integers(1, 500), min_size=1, max_size=8), st.floats(1, 1e9), st.integers(1, 500)
-)
+@given(st.sets(st.integers(1, 500), min_size=1, max_size=8), st.floats(1, 1e9), st.integers(1, 500))
 def test_a_traced_step_speaks_for_itself(windows: set[int], wall_ns: float, step: int) -> None:
     ordered = sorted(windows)
     weights = step_weights(ordered, {step: wall_ns})

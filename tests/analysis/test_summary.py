@@ -90,7 +90,9 @@ def test_phases(document: dict[str, Any]) -> None:
     assert sum(phase["share"] for phase in phases.values()) == pytest.approx(1, abs=1e-12)
     load = phases["load"]
     assert load["share"] == pytest.approx(0.5)
-    assert load["waiting"] == pytest.approx({"on_cpu_s": 0.06, "run_queue_s": 0.01, "disk_s": 0.005, "other_s": 0.025})
+    assert load["waiting"] == pytest.approx(
+        {"on_cpu_s": 0.06, "run_queue_s": 0.01, "disk_s": 0.005, "other_s": 0.025}
+    )
     assert (load["host_peak_bytes"], load["device_peak_bytes"]) == (4096, None)
     assert (load["read_bytes"], load["minor_faults"], load["major_faults"]) == (77, 3, 1)
     assert load["coverage"] == pytest.approx(0.8)

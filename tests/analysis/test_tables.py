@@ -157,6 +157,8 @@ def test_operators_of_another_phase(tree: Tree) -> None:
     table = ops_table(tree, ("load",))
     assert [row[0] for row in table.rows] == ["aten::empty"]
     assert table.rows[0][table.place("cpu_mem_bytes")] == 40 * MIB
+    assert table.rows[0][table.place("self_cpu_ns")] is None, "the sampler doesn't time operators"
+    assert "counted, but not timed" in table.notes[0]
 
 
 def test_device_columns_are_there_where_there_is_device_time() -> None:

@@ -144,9 +144,7 @@ def test_the_root_call_is_counted_where_it_opens_the_window_and_cut_where_it_clo
 
 
 def test_instruments_are_charged_as_what_they_are() -> None:
-    tree = charge(
-        trace(event("python", "f", 100, 200, own(110, 130, event("builtin", "time", 115, 120))))
-    )
+    tree = charge(trace(event("python", "f", 100, 200, own(110, 130, event("builtin", "time", 115, 120)))))
     assert named(tree, "wall_ns") == {("f",): 80, ("f", OWN[1]): 20}
     assert named(tree, "calls") == {("f",): 1}
 
@@ -195,7 +193,9 @@ def test_allocations_before_and_after_the_window_are_not_its_own() -> None:
 
 
 def test_device_work_hangs_below_its_launch_and_beside_the_wall() -> None:
-    launch = event("runtime", "cudaLaunchKernel", 120, 125, device("gemm", 130, 190, device("part", 140, 150)))
+    launch = event(
+        "runtime", "cudaLaunchKernel", 120, 125, device("gemm", 130, 190, device("part", 140, 150))
+    )
     tree = charge(trace(event("op", "mm", 110, 130, launch)))
     assert named(tree, "device_ns") == {
         ("mm", "cudaLaunchKernel", "gemm"): 60,
@@ -331,7 +331,9 @@ def test_conservation(made: Made) -> None:
     tree = charge(made.trace)
     walls = tree.cells.get("wall_ns", {})
     assert sum(walls.values()) == CLOSE - OPEN
-    assert all(value > 0 for metric in ("wall_ns", "overlapped_ns") for value in tree.cells.get(metric, {}).values())
+    assert all(
+        value > 0 for metric in ("wall_ns", "overlapped_ns") for value in tree.cells.get(metric, {}).values()
+    )
     assert sum(tree.cells.get("device_ns", {}).values()) == made.device_ns
     calls: Counter[FrameKey] = Counter()
     for node, count in tree.cells.get("calls", {}).items():

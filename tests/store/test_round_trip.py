@@ -90,9 +90,7 @@ def test_facts(facts: list[Fact]) -> None:
 _VALUES = st.none() | written.TEXT | written.INTEGERS | written.FLOATS
 
 
-@given(
-    st.dictionaries(written.TEXT, _VALUES, max_size=6), st.dictionaries(written.TEXT, _VALUES, max_size=6)
-)
+@given(st.dictionaries(written.TEXT, _VALUES, max_size=6), st.dictionaries(written.TEXT, _VALUES, max_size=6))
 def test_a_subject_is_amended(first: dict[str, Scalar], second: dict[str, Scalar]) -> None:
     with new_path() as path:
         writer = open_writer(path)
@@ -145,9 +143,7 @@ def _expected(windows: list[tuple[WindowRow, ObservedTree]]) -> Paths:
 
 
 @given(
-    st.lists(
-        st.tuples(written.observed_trees(), st.sampled_from(["load", "prefill", "decode"])), max_size=4
-    )
+    st.lists(st.tuples(written.observed_trees(), st.sampled_from(["load", "prefill", "decode"])), max_size=4)
 )
 def test_trees(trees: list[tuple[ObservedTree, str]]) -> None:
     windows = [(written.window(n, name), tree) for n, (tree, name) in enumerate(trees, start=1)]

@@ -13,6 +13,8 @@ Segment = str | None
 """A module's path: the frames that it owns, other modules' apart. None is what runs outside of the root."""
 NEAREST = 5
 """How many anchored steps are asked: enough for a median, few enough to leave disturbed ones out."""
+MAX_COST_FACTOR = 3.0
+"""Hooks were seen to cost twice as much between a model's kernels as in a tight loop."""
 NEAR_FACTOR = 4
 """Anchored decode steps within this factor of a window's step speak for it."""
 
@@ -28,11 +30,16 @@ class Anchors:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    step: int
-    whole_ns: float
-    shares: dict[Segment, float]
-    cpu_shares: dict[Segment, float]
+class _Anchored:
+    """One step under module hooks, as measured."""
+
+    span: SpanRow
+    rows: list[AnchorRow]
+
+    @property
+    def calls(self) -> int:
+        """Hooked calls: each cost its caller something."""
+        return sum(row.calls for row in self.rows)
 
 
 def anchors_for(profile: Profile, step: int, clean_ns: float) -> Anchors | None:
@@ -41,22 +48,39 @@ def anchors_for(profile: Profile, step: int, clean_ns: float) -> Anchors | None:
     Of the steps with a similar key/value cache, those speak whose time is nearest to `clean_ns`, the
     undisturbed step's: what disturbs a machine slows some modules more than others.
     """
-    samples = _samples(profile)
+    anchored = _anchored_steps(profile)
     if step == 0:
-        near = [sample for sample in samples if sample.step == 0]
+        near = [one for one in anchored if one.span.step == 0]
     else:
-        decode = [sample for sample in samples if sample.step > 0]
-        near = [s for s in decode if step / NEAR_FACTOR <= s.step <= step * NEAR_FACTOR] or decode
-    if not near:
-        return None
-    near = sorted(near, key=lambda sample: abs(sample.whole_ns - clean_ns))[:NEAREST]
-    segments = {segment for sample in near for segment in sample.shares}
-    shares = {segment: median(s.shares.get(segment, 0.0) for s in near) for segment in segments}
+        decode = [one for one in anchored if (one.span.step or 0) > 0]
+        near = [one for one in decode if _resembles(one.span.step or 0, step)] or decode
+    calibrated = hook_cost_ns(profile)
+    near.sort(key=lambda one: abs(one.span.wall_ns - one.calls * calibrated - clean_ns))
+    near = near[:NEAREST]
+    cost = _fitted_cost_ns(near, calibrated, clean_ns)
+    samples = [sample for one in near if (sample := _sample(one, cost)) is not None]
+    segments = {segment for sample in samples for segment in sample.shares}
+    shares = {segment: median(s.shares.get(segment, 0.0) for s in samples) for segment in segments}
     whole = sum(shares.values())
     if whole <= 0:
         return None
-    cpu = {segment: median(s.cpu_shares.get(segment, 1.0) for s in near) for segment in segments}
-    return Anchors({segment: share / whole for segment, share in shares.items()}, cpu, len(near))
+    cpu = {segment: median(s.cpu_shares.get(segment, 1.0) for s in samples) for segment in segments}
+    return Anchors({segment: share / whole for segment, share in shares.items()}, cpu, len(samples))
+
+
+def _resembles(anchored: int, step: int) -> bool:
+    return step / NEAR_FACTOR <= anchored <= step * NEAR_FACTOR
+
+
+def _fitted_cost_ns(near: list[_Anchored], calibrated_ns: float, clean_ns: float) -> float:
+    """What a hooked call cost among the model's own work: what anchored steps took more than clean ones.
+
+    A calibration in a tight loop is the least that it can have been.
+    """
+    excess = [(one.span.wall_ns - clean_ns) / one.calls for one in near if one.calls]
+    if not excess:
+        return calibrated_ns
+    return min(max(median(excess), calibrated_ns), calibrated_ns * MAX_COST_FACTOR)
 
 
 def hook_cost_ns(profile: Profile) -> float:
@@ -67,7 +91,7 @@ def hook_cost_ns(profile: Profile) -> float:
     return 0.0
 
 
-def _samples(profile: Profile) -> list[_Sample]:
+def _anchored_steps(profile: Profile) -> list[_Anchored]:
     spans = {
         (span.repetition, span.step): span
         for span in profile.spans
@@ -76,14 +100,22 @@ def _samples(profile: Profile) -> list[_Sample]:
     rows: dict[tuple[int, int], list[AnchorRow]] = defaultdict(list)
     for row in profile.anchors:
         rows[row.repetition, row.step].append(row)
-    cost = hook_cost_ns(profile)
-    found = (_sample(spans[key], members, cost) for key, members in rows.items() if key in spans)
-    return [sample for sample in found if sample is not None]
+    return [_Anchored(spans[key], members) for key, members in rows.items() if key in spans]
 
 
-def _sample(span: SpanRow, rows: list[AnchorRow], cost_ns: float) -> _Sample | None:
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One anchored step, the hooks' cost taken out."""
+
+    shares: dict[Segment, float]
+    cpu_shares: dict[Segment, float]
+
+
+def _sample(anchored: _Anchored, cost_ns: float) -> _Sample | None:
+    span, rows = anchored.span, anchored.rows
     own = {row.module: max(row.wall_ns - row.child_calls * cost_ns, 0.0) for row in rows}
-    outside = max(span.wall_ns - sum(row.wall_ns for row in rows) - cost_ns, 0.0)
+    raw_outside = span.wall_ns - sum(row.wall_ns for row in rows)
+    outside = max(raw_outside - cost_ns, 0.0)
     whole = sum(own.values()) + outside
     if whole <= 0:
         return None
@@ -93,6 +125,5 @@ def _sample(span: SpanRow, rows: list[AnchorRow], cost_ns: float) -> _Sample | N
         row.module: min(row.cpu_ns / row.wall_ns, 1.0) if row.wall_ns else 1.0 for row in rows
     }
     outside_cpu = (span.thread_cpu_ns or 0) - sum(row.cpu_ns for row in rows)
-    raw_outside = span.wall_ns - sum(row.wall_ns for row in rows)
     cpu[None] = min(max(outside_cpu / raw_outside, 0.0), 1.0) if raw_outside > 0 else 1.0
-    return _Sample(span.step or 0, whole, shares, cpu)
+    return _Sample(shares, cpu)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmflame.analysis.coverage import phases_of
@@ -40,13 +41,16 @@ class _Sums:
     selfs: list[float]
     totals: list[float]
     calls: float = 0.0
+    timed: bool = False
+    """Whether the tracer saw it; under a sampler only its calls and bytes are known."""
 
 
 def ops_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
     """One row an operator over `phases` (prefill and decode if none are given), by self time.
 
     Shares are of those phases' wall time. A total counts an operator inside itself once. Memory is bytes
-    allocated less bytes freed. Device columns are there where there is device time.
+    allocated less bytes freed. Device columns are there where there is device time. In a phase that the
+    sampler watched the time of operators is in the Python frames above: it is None.
     """
     where = phases_of(tree)
     known = list(dict.fromkeys(name for name in where if name != "run"))
@@ -57,19 +61,21 @@ def ops_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
     ops = _collect(tree, inside, columns)
     wall = sum(value for value, here in zip(columns["wall"][0], inside, strict=True) if here)
     device = sum(value for value, here in zip(columns["device"][0], inside, strict=True) if here)
-    rows = sorted(
-        (_row(name, kind, sums, wall, device) for (name, kind), sums in ops.items()),
-        key=lambda row: -(row[3] or 0),  # type: ignore[operator]
-    )
-    held = sum(sums.selfs[0] for sums in ops.values())
-    note = (
-        f"Operators hold {percent(held / wall)} of {human_time_ns(wall)} in "
-        f"{' + '.join(phases or [name for name in PHASES if name in known])}; the rest is Python around them."
-        if wall
-        else "No time was recorded in these phases."
-    )
+    rows = [_row(name, kind, sums, wall, device) for (name, kind), sums in ops.items()]
+    rows.sort(key=lambda row: (-int(row[3] or 0), -abs(int(row[9] or 0))))
+    timed = [sums.selfs[0] for sums in ops.values() if sums.timed]
+    note = _note(sum(timed) if timed or not ops else None, wall, phases or [p for p in PHASES if p in known])
     shown = HOST + DEVICE if device else HOST
     return Table("ops", shown, tuple(row[: len(shown)] for row in rows), (note,))
+
+
+def _note(held: float | None, wall: float, phases: Sequence[str]) -> str:
+    if not wall:
+        return "No time was recorded in these phases."
+    where = f"{human_time_ns(wall)} in {' + '.join(phases)}"
+    if held is None:
+        return f"Of {where} only samples are known: operators were counted, but not timed."
+    return f"Operators hold {percent(held / wall)} of {where}; the rest is Python around them."
 
 
 def _columns(tree: Tree) -> dict[str, tuple[list[float], list[float]]]:
@@ -127,22 +133,23 @@ def _collect(
             sums.selfs[number] += columns[part][0][node]
             if frame.kind in KINDS and owner not in above:
                 sums.totals[number] += columns[part][1][node]
+        sums.timed = sums.timed or tree.origins[node] != "sampled"
         if frame.kind in KINDS:
             sums.calls += calls[node]
     return found
 
 
 def _row(name: str, kind: str, sums: _Sums, wall: float, device: float) -> Row:
-    calls = round(sums.calls)
+    own, total = (sums.selfs[0], sums.totals[0]) if sums.timed else (None, None)
     return (
         name,
         kind,
-        ratio(sums.selfs[0], wall),
-        round(sums.selfs[0]),
-        ratio(sums.totals[0], wall),
-        round(sums.totals[0]),
-        ratio(sums.totals[0], sums.calls),
-        calls,
+        None if own is None else ratio(own, wall),
+        None if own is None else round(own),
+        None if total is None else ratio(total, wall),
+        None if total is None else round(total),
+        None if total is None else ratio(total, sums.calls),
+        round(sums.calls),
         round(sums.totals[1]),
         round(sums.selfs[1]),
         ratio(sums.selfs[2], device),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from llmflame.analysis.coverage import bytes_coverage, wall_coverage
 from llmflame.analysis.latency import latency, phase_seconds
 from llmflame.analysis.machine import machine_summary
-from llmflame.analysis.phases import phase_spans, run_wall_ns, waiting
+from llmflame.analysis.phases import decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.top import top_frames
 from llmflame.store.profile import Profile
 
 SCHEMA = 1
 TOP_LIMIT = 20
+TRACED_REPETITION = 0
+"""Of the anatomy pass: the request with windows; the others are timed module by module."""
 SUBJECT_FIELDS = (
     "model",
     "architecture",
@@ -30,23 +34,23 @@ SUBJECT_FIELDS = (
 def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = TOP_LIMIT) -> dict[str, Any]:
     """Everything that one screen says. Times in the unit that a name ends in; unknown is None."""
     run = run if run is not None else build_run_tree(profile)
+    covered = wall_coverage(run.tree)
     return {
         "schema": SCHEMA,
         "status": profile.run.status,
         "reason": profile.run.reason,
         "machine": machine_summary(list(profile.machine)),
         "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
-        "phases": _phases(profile, run),
+        "phases": _phases(profile, covered),
         "latency": _latency(profile),
-        "coverage": {"wall": wall_coverage(run.tree).get("run"), "bytes": bytes_coverage(run.tree)},
+        "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
         "cost": cost(profile, run),
         "top": _top(run, top_limit),
     }
 
 
-def _phases(profile: Profile, run: RunTree) -> list[dict[str, Any]]:
+def _phases(profile: Profile, covered: Mapping[str, float]) -> list[dict[str, Any]]:
     whole = run_wall_ns(profile) or 1
-    covered = wall_coverage(run.tree)
     return [
         {
             "name": span.name,
@@ -96,12 +100,29 @@ def cost(profile: Profile, run: RunTree) -> dict[str, Any]:
     lost = sum(value or 0 for key, value in reports.items() if key[2] == "windows lost")
     return {
         "clean": edge / (values.tpot.median_ms * 1e6) if edge is not None and values.tpot else None,
-        "anatomy": traced / (values.e2e_ms * 1e6) - 1 if traced and values.e2e_ms else None,
+        "anatomy": _anatomy_cost(profile, traced, values.e2e_ms),
         "sampler": sampler / slept if sampler is not None and slept else None,
         "scale_factor": run.factor,
         "slowdown_in_windows": run.slowdown,
         "dropped": int(lost + sum(window.dropped or 0 for window in profile.windows)),
     }
+
+
+def _anatomy_cost(profile: Profile, traced_ns: float | None, e2e_ms: float | None) -> float | None:
+    """What the traced request took more than a clean one, at the pace that the machine had then.
+
+    The two requests are half a minute apart: the untraced steps of the traced one tell the pace.
+    """
+    if not traced_ns or not e2e_ms:
+        return None
+    clean = [step.wall_ns for step in decode_steps(profile)]
+    untraced = [
+        step.wall_ns
+        for step in steps(profile, pass_name="anatomy", repetition=TRACED_REPETITION)
+        if step.step and step.treatment == "clean"
+    ]
+    pace = median(untraced) / median(clean) if clean and untraced else 1.0
+    return traced_ns / (e2e_ms * 1e6 * pace) - 1
 
 
 def _sampled_ns(profile: Profile) -> int:

@@ -66,10 +66,9 @@ def profile(  # noqa: PLR0913  each option is a parameter
     a traced one, which says what they consist of. If the model fails, what was recorded until then is kept.
     """
     from llmflame.atomic import check_writable
-    from llmflame.recording.record import check_output
 
     target = output or Path(f"{slug(model)}.llmflame")
-    check_output(target, force=force)
+    check_writable(target, force=force)
     if report is not None:
         check_writable(report, force=force)
         if report.absolute() == target.absolute():

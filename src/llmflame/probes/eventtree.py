@@ -16,6 +16,7 @@ from torch._C._profiler import _EventType
 
 import llmflame
 from llmflame.probes.events import Trace, TraceEvent
+from llmflame.probes.first_lines import FirstLines
 from llmflame.probes.paths import short_path
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, FrameLines, Recorded
 
@@ -49,6 +50,7 @@ class _Reader:
     def __init__(self, modules: Modules, frame_lines: FrameLines) -> None:
         self._modules = modules
         self._frame_lines = frame_lines
+        self._first_lines = FirstLines()
         self._own_files: dict[str, bool] = {}
         self._events = 0
         self._launches_without_work = 0
@@ -147,9 +149,13 @@ class _Reader:
             return
         place = fields.callsite
         file, function = place.file_name, place.function_name
-        line = self._frame_lines.get((file, function), place.line_number)
+        line = self._first_line(file, function, place.line_number)
         event.frame = ("python", function, file, line, None)
         event.is_own = self._is_own(file)
+
+    def _first_line(self, file: str, function: str, line: int) -> int:
+        known = self._first_lines.of(file, function, line)
+        return known if known is not None else self._frame_lines.get((file, function), line)
 
     def _is_own(self, file: str) -> bool:
         known = self._own_files.get(file)
@@ -161,12 +167,18 @@ class _Reader:
 
 
 def builtin_name(name: str) -> str:
-    """`<built-in method get of dict object at 0x7f..>` as `dict.get`."""
+    """`<built-in method get of dict object at 0x7f..>` as `dict.get`.
+
+    Functions that C code hangs on a type or a module (`torch.cat`, pybind's) are named by themselves.
+    """
     name = _ADDRESS.sub("", name)
     match = _BUILTIN.match(name)
     if match is None:
         return name
-    return f"{match['type']}.{match['name']}" if match["type"] else match["name"]
+    owner = match["type"]
+    if owner is None or owner in ("type", "module") or owner.startswith(("pybind11", "PyCapsule")):
+        return match["name"]
+    return f"{owner}.{match['name']}"
 
 
 def is_launch(name: str) -> bool:

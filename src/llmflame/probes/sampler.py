@@ -27,6 +27,10 @@ RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
 COST_SHARE = 0.02
 """A sample is never taken sooner than its predecessor's cost allows: stacks of imports are hundreds deep."""
+MAX_CHARGE_NS = 250_000_000
+"""What one sample can speak for, beside the CPU time that the main thread took since the last one: a call
+that keeps the interpreter's lock keeps the sampler out, and its stack is seen right after it. The rest is a
+machine that had no time for the sampler: unattributed."""
 LATE_FACTOR = 2.0
 """A sample later than this many intervals is counted as late."""
 _OWN = tuple(str(folder) for folder in llmflame.__path__)
@@ -108,12 +112,7 @@ class StackSampler:
             ended = self._stretch
             if ended is not None:
                 ended.end_ns = at_ns
-                rest = max(at_ns - self._last_ns, 0)
-                if self._last_stack is not None:
-                    ended.main[self._last_stack].wall_ns += rest
-                    ended.main[self._last_stack].cpu_ns += min(self._cpu_growth(), rest)
-                else:
-                    ended.uncovered_ns += rest
+                self._charge(ended, self._last_stack, max(at_ns - self._last_ns, 0))
             self._stretch = Stretch(name, at_ns) if name is not None else None
             self._last_ns, self._last_stack = at_ns, None
             self._last_resident = self._resident()
@@ -144,8 +143,7 @@ class StackSampler:
         ]
         stack = stack_of(frames.get(self._main.ident))
         main = stretch.main.setdefault(stack, Seen())
-        main.wall_ns += elapsed
-        main.cpu_ns += min(self._cpu_growth(), elapsed)
+        self._charge(stretch, stack, elapsed)
         main.samples += 1
         self._last_stack = stack
         stretch.samples += 1
@@ -161,6 +159,17 @@ class StackSampler:
             main.resident_bytes += growth
         if any(_sleeps_on_storage(task) for task in tasks):
             stretch.disk_wait_ns += elapsed
+
+    def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> None:
+        """Charge the time since the last sample to a stack, as far as the sample can speak for it."""
+        cpu_ns = min(self._cpu_growth(), elapsed_ns)
+        known = min(elapsed_ns, MAX_CHARGE_NS + cpu_ns) if stack is not None else 0
+        if stack is not None:
+            stretch.main[stack].wall_ns += known
+            stretch.main[stack].cpu_ns += cpu_ns
+        if known < elapsed_ns:
+            stretch.uncovered_ns += elapsed_ns - known
+            stretch.late += stack is not None
 
     def _cpu_growth(self) -> int:
         """CPU time that the main thread took since this was last asked."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass, field
 
 from llmflame.probes.anchors import AnchorProbe, hook_cost_ns
@@ -99,6 +98,4 @@ def read_windows(session: Session, recorded: list[Recorded], modules: Modules) -
             dropped=trace.lost_count,
         )
         session.sink.tree(row, charge(trace))
-        del trace, window
-        gc.collect()
     session.report("tracer", "windows lost", lost, "count")

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from llmflame.atomic import check_writable
 from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.probes.device import Device
 from llmflame.probes.machine import read_machine
 from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.recording import passes
-from llmflame.recording.record import check_output
 from llmflame.recording.requests import marked_pipeline
 from llmflame.recording.session import PhasePeaks, Session, log_request
 from llmflame.recording.subject_facts import model_facts
@@ -79,7 +79,7 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         refuse_taken_slot()
-        check_output(self.output, force=self._force)
+        check_writable(self.output, force=self._force)
         self.output.unlink(missing_ok=True)
         self._began_ns = time.perf_counter_ns()
         self._writer = ProfileWriter(self.output, version=version(), mode="in-process")

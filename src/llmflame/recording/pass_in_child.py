@@ -31,6 +31,7 @@ def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns:
         _clean(session, checkpoint, workload)
     else:
         _anatomy(session, checkpoint, workload)
+    session.peak()
     session.flush()
     sink.send("peak", session.highest_rss_bytes)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from llmflame.atomic import check_writable
 from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
 from llmflame.probes.machine import read_machine
 from llmflame.recording.supervisor import PassRunner
@@ -19,18 +20,6 @@ from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
 PASSES = ("clean", "anatomy")
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Raise UsageError where a profile can't be written to `path`. Writes nothing."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists: use --force to replace it")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such folder")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise UsageError(f"{path}: no permission to write there")
 
 
 def record(
@@ -45,7 +34,7 @@ def record(
 
     Raises UsageError with nothing left behind; ProgramFailedError or KeyboardInterrupt with a readable file.
     """
-    check_output(output, force=force)
+    check_writable(output, force=force)
     workload.check(checkpoint.context_tokens)
     facts = read_machine(cache.folder(), with_torch=False)
     # The old file stays until the new one is known to have something in it.

@@ -8,7 +8,7 @@ renderers never guess it from a name.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 FrameKind = Literal[
     "run", "phase", "python", "module", "op", "builtin", "runtime", "kernel", "thread", "other"
@@ -33,8 +33,7 @@ class Frame:
     """The path of the owning `nn.Module` instance (`model.layers.7.mlp`), where there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A frame under a parent. Ids are positive; a parent's id is smaller than its children's."""
 
     id: int

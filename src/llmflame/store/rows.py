@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 Status = Literal["recording", "complete", "partial", "failed"]
 PassName = Literal["clean", "anatomy"]
@@ -96,11 +96,12 @@ class WindowRow:
     dropped: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CellRow:
-    """One number at one node in one window, as observed: scaling is the analysis' work."""
+class CellRow(NamedTuple):
+    """One number at one node in one window, as observed: scaling is the analysis' work.
 
-    table: ClassVar[str] = "cell"
+    A plain tuple: a profile has a hundred thousand of them.
+    """
+
     window: int
     node: int
     metric: int
@@ -134,6 +135,6 @@ class GaugeRow:
     value: float
 
 
-Row = PassRow | ProbeReportRow | SpanRow | WindowRow | CellRow | AnchorRow | GaugeRow
+Row = PassRow | ProbeReportRow | SpanRow | WindowRow | AnchorRow | GaugeRow
 STREAMED = (PassRow, ProbeReportRow, SpanRow, WindowRow, AnchorRow, GaugeRow)
 """The rows that a recording process may send; cells and nodes travel inside a tree."""

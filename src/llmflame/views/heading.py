@@ -8,11 +8,13 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from llmflame.units import human_bytes
 from llmflame.views.cells import large
 from llmflame.views.grid import Paragraph
 from llmflame.views.safe import safe_text
 
 DOT = " · "
+VERSIONS = ("python", "torch", "transformers")
 ALARM = "bold white on red3"
 STATUS_TEXT = {
     "partial": "This profile is partial: what follows is what was recorded until it ended.",
@@ -51,6 +53,20 @@ def _count(value: object) -> str:
 
 def _word(value: object) -> str:
     return "" if value is None else safe_text(str(value), 60)
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """The machine's facts that are known, in one line."""
+    ram, cores, gpu = machine.get("ram_bytes"), machine.get("cores"), machine.get("gpu")
+    words = [
+        _word(machine.get("cpu")),
+        f"{cores} core{'' if cores == 1 else 's'}" if isinstance(cores, int) else "",
+        f"{human_bytes(ram)} RAM" if isinstance(ram, int | float) else "",
+        "no GPU" if gpu == "none" else _word(gpu),
+        _word(machine.get("os")),
+        *(f"{name} {_word(machine[name])}" for name in VERSIONS if machine.get(name)),
+    ]
+    return DOT.join(word for word in words if word) or "unknown machine"
 
 
 def status_lines(status: str, reason: str | None) -> list[RenderableType]:

@@ -8,19 +8,20 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
-from llmflame.units import human_bytes, human_time_ns, percent, three_digits
+from llmflame.store import metrics
+from llmflame.units import human_time_ns, percent, three_digits
 from llmflame.views.cells import UNKNOWN, bar, cell
 from llmflame.views.grid import Grid, GridColumn, Paragraph
-from llmflame.views.heading import DOT, status_lines, title
+from llmflame.views.heading import machine_line, status_lines, title
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
 
 GENERATION = ("prefill", "decode")
 COLD_START = ("startup", "import", "load")
 COLD_LIMIT = 5
-VERSIONS = ("python", "torch", "transformers")
 BAR_CELLS = 6
 TOP_BAR_CELLS = 10
 Document = Mapping[str, Any]
@@ -45,34 +46,25 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
     if cold:
         whole = _wall_ns(document, COLD_START)
         label = f"Self time in the cold start, {' + '.join(COLD_START)}"
-        parts += [Text(), _heading(label, whole), _top(cold, whole)]
+        parts += [Text(), _heading(label, whole, _samples(tree)), _top(cold, whole)]
     return Group(*parts, Text(), *verdict(document))
-
-
-def machine_line(machine: Document) -> str:
-    """The machine's facts that are known, in one line."""
-    ram, cores, gpu = machine.get("ram_bytes"), machine.get("cores"), machine.get("gpu")
-    words = [
-        _word(machine.get("cpu")),
-        f"{cores} core{'' if cores == 1 else 's'}" if isinstance(cores, int) else "",
-        f"{human_bytes(ram)} RAM" if isinstance(ram, int | float) else "",
-        "no GPU" if gpu == "none" else _word(gpu),
-        _word(machine.get("os")),
-        *(f"{name} {_word(machine[name])}" for name in VERSIONS if machine.get(name)),
-    ]
-    return DOT.join(word for word in words if word) or "unknown machine"
-
-
-def _word(value: object) -> str:
-    return "" if value is None else safe_text(str(value), 60)
 
 
 def _wall_ns(document: Document, phases: tuple[str, ...]) -> float:
     return float(sum(phase["wall_s"] * 1e9 for phase in document["phases"] if phase["name"] in phases))
 
 
-def _heading(text: str, whole_ns: float) -> Paragraph:
-    return Paragraph(Text().append(text, style="bold").append(f"  {human_time_ns(whole_ns)}", style="dim"))
+def _samples(tree: Tree) -> float:
+    """How many samples tell of the cold start: few of them are a rough guess."""
+    own = tree.selfs.get(metrics.SAMPLES.name, [])
+    return sum(value for value, phase in zip(own, phases_of(tree), strict=False) if phase in COLD_START)
+
+
+def _heading(text: str, whole_ns: float, samples: float = 0) -> Paragraph:
+    by = f", {samples:,.0f} samples" if samples else ""
+    return Paragraph(
+        Text().append(text, style="bold").append(f"  {human_time_ns(whole_ns)}{by}", style="dim")
+    )
 
 
 def _headline(latency: Document) -> RenderableType:
