@@ -69,7 +69,7 @@ NAMES = {module_name(file): file for file in FILES}
 
 
 def _targets(node: ast.AST, name: str, *, is_package: bool) -> Iterator[str]:
-    """The dotted names that an import statement asks for; of `from a import b` the module b, where it is one."""
+    """The dotted names that an import asks for; of `from a import b` the module b, where it is one."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):

@@ -274,10 +274,9 @@ def test_more_calls_never_mean_a_larger_share(nodes: list[TracedNode], clean_ns:
 
 def test_steps_between_windows_belong_to_both() -> None:
     weights = step_weights([1, 8], {1: 10.0, 2: 70.0, 8: 20.0, 9: 30.0})
-    assert weights == [
-        (pytest.approx(10 + 70 * 6 / 7), pytest.approx(1 + 6 / 7)),
-        (pytest.approx(70 / 7 + 20 + 30), pytest.approx(1 / 7 + 2)),
-    ]
+    assert weights[0] == pytest.approx((10 + 70 * 6 / 7, 1 + 6 / 7))
+    assert weights[1] == pytest.approx((70 / 7 + 20 + 30, 1 / 7 + 2))
+    assert len(weights) == 2
 
 
 def test_steps_before_the_first_window_are_its_own() -> None:

@@ -11,6 +11,7 @@ from llmflame.analysis.summary import summarise
 from llmflame.store.model import Fact
 from llmflame.store.profile import Profile
 from llmflame.store.rows import ProbeReportRow, Row, WindowRow
+from llmflame.store.writer import Scalar
 
 from .small import observed, op, request, span, stored, window
 
@@ -49,7 +50,7 @@ def _profile() -> Profile:
             observed({(op("mm"),): {"wall_ns": 75 * MS, "calls": 3, "allocated_bytes": 100}}),
         ),
     ]
-    subject = {"model": "tiny", "new_tokens": 3, "batch_size": 2, "secret": "not shown"}
+    subject: dict[str, Scalar] = {"model": "tiny", "new_tokens": 3, "batch_size": 2, "secret": "not shown"}
     return stored(rows, trees, subject=subject, facts=[Fact("cpu", "model", "A CPU", None, "here")])
 
 

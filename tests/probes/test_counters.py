@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,7 @@ def test_edges_never_run_backwards() -> None:
         edges = [counters.read() for _ in range(50)]
     finally:
         counters.close()
-    for earlier, later in zip(edges, edges[1:], strict=False):
+    for earlier, later in pairwise(edges):
         assert later.time_ns > earlier.time_ns
         for field in ("thread_cpu_ns", "process_cpu_ns", "run_queue_ns", "minor_faults", "major_faults"):
             before, after = getattr(earlier, field), getattr(later, field)
@@ -122,6 +124,6 @@ def test_an_unreadable_file_is_no_source(tmp_path: Path) -> None:
 def test_the_cost_is_the_median_distance_of_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     counters = Counters()
     now = iter(range(0, 10**6, 7))
-    monkeypatch.setattr(module.time, "perf_counter_ns", lambda: next(now))
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(now))
     assert counters.cost_ns() == 7
     counters.close()

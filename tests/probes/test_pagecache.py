@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,12 +36,13 @@ def test_nothing_is_unknown(tmp_path: Path) -> None:
 def test_looking_does_not_change_the_file_or_keep_it_open(tmp_path: Path) -> None:
     file = tmp_path / "weights"
     file.write_bytes(b"x" * 10_000)
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    open_files = Path("/proc/self/fd")
+    before = len([*open_files.iterdir()]) if open_files.exists() else 0
     for _ in range(5):
         cached_share([file])
     assert file.read_bytes() == b"x" * 10_000
     if before:
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len([*open_files.iterdir()]) == before
 
 
 def test_a_file_that_may_not_be_written_can_be_asked_about(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class Pipeline:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.given: tuple[Any, ...] = ()
+        self.given: Any = ()
         self.options: dict[str, Any] = {}
         self.fails = False
 
@@ -185,7 +185,7 @@ def test_a_pipelines_generation_is_marked_and_unchanged(pipeline: Pipeline) -> N
 
 def test_the_marks_are_undone_after_an_exception(pipeline: Pipeline) -> None:
     pipeline.fails = True
-    with pytest.raises(ArithmeticError, match="^no$"), _marked(pipeline):
+    with pytest.raises(ArithmeticError, match=r"^no$"), _marked(pipeline):
         pipeline("text")
     assert pipeline.log.entered == ["prepare", "generate", "detokenize"]
     assert "_forward" not in vars(pipeline)

@@ -221,9 +221,14 @@ def _sections(*parts: tuple[str, int | None, int], query: Mapping[int, int] | No
 
 
 REQUEST = _sections(
-    ("tokenize", None, 1), ("prepare", None, 2), (STEP, 0, 30), (STEP, 1, 4), (STEP, 2, 5), ("detokenize", None, 6),
+    ("tokenize", None, 1),
+    ("prepare", None, 2),
+    (STEP, 0, 30),
+    (STEP, 1, 4),
+    (STEP, 2, 5),
+    ("detokenize", None, 6),
     query={0: 7},
-)  # fmt: skip
+)
 
 
 def _logged(session: Session, sections: list[Section], **options: Any) -> list[SpanRow]:

@@ -240,7 +240,7 @@ def test_the_phase_view_shows_the_clean_pass_in_order(tmp_path: Path) -> None:
         rest: list[int | None] = [None] * 14
         rest[2] = 1_500_000  # thread_cpu_ns
         rest[11] = 4_000_000  # peak_rss_bytes
-        return SpanRow(pass_name, number, None, name, 0, None, "clean", start, 2_000_000, *rest)  # type: ignore[arg-type]
+        return SpanRow(pass_name, number, None, name, 0, None, "clean", start, 2_000_000, *rest)
 
     writer = open_writer(path)
     writer.rows(

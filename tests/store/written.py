@@ -1,4 +1,4 @@
-"""Rows, trees and files for the tests of the store, and a way to write them that can't differ between tests."""
+"""Rows, trees and files for the tests of the store."""
 
 from __future__ import annotations
 

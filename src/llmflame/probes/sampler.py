@@ -122,11 +122,12 @@ class StackSampler:
     def _run(self) -> None:
         due = self._clock_ns() + self._interval_ns
         while not self._stop.wait(max(due - self._clock_ns(), 0) / 1e9):
-            now = self._clock_ns()
+            now, cpu_ns = self._clock_ns(), time.thread_time_ns()
             with self._lock:
                 self.sample(now, now - due)
-            taken = self._clock_ns()
-            due = max(due + self._interval_ns, taken + round((taken - now) / COST_SHARE))
+            # By CPU time: on the wall clock a sample also waits for the interpreter's lock.
+            pause_ns = round((time.thread_time_ns() - cpu_ns) / COST_SHARE)
+            due = max(due + self._interval_ns, self._clock_ns() + pause_ns)
         self.cost_ns = time.thread_time_ns()
 
     def sample(self, now_ns: int, behind_ns: int = 0) -> None:
