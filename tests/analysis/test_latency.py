@@ -95,3 +95,12 @@ def test_the_seconds_of_a_phase() -> None:
     profile = stored([span("load", 2_500_000_000, 1), span("import", 7, 2, parent=1)])
     assert phase_seconds(profile, "load") == 2.5
     assert phase_seconds(profile, "import") is None
+
+
+@pytest.mark.parametrize(
+    ("count", "p10", "p90"), [(1, 1, 1), (10, 1, 9), (20, 2, 18), (30, 3, 27), (100, 10, 90)]
+)
+def test_percentiles_are_the_nearest_rank(count: int, p10: int, p90: int) -> None:
+    values = spread([float(value) for value in range(1, count + 1)])
+    assert values is not None
+    assert (values.p10_ms, values.p90_ms) == (p10, p90)

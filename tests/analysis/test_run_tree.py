@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -346,5 +348,7 @@ def test_the_total_is_the_measured_wall(profile: Profile) -> None:
     for found in (row for row in profile.spans if row.pass_name == "clean" and row.parent is None):
         if found.name in phases and found.repetition is None:
             assert phases[found.name] == pytest.approx(found.wall_ns, abs=1, rel=1e-12)
+    rests = Counter(p for n, p in enumerate(run.tree.parents) if run.tree.frame(n).name == "unattributed")
+    assert set(rests.values()) <= {1}, "what a window and a phase don't explain is one frame"
     for node, cpu in enumerate(run.tree.selfs.get("on_cpu_ns", [])):
         assert 0 <= cpu <= run.tree.selfs["wall_ns"][node] * (1 + 1e-12)

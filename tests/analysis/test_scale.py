@@ -310,3 +310,13 @@ def test_a_traced_step_speaks_for_itself(windows: set[int], wall_ns: float, step
     if step in windows:
         assert weights[ordered.index(step)] == (wall_ns, 1.0)
     assert sum(1 for _, count in weights if count) <= 2
+
+
+def test_a_window_that_cost_more_than_it_saw_keeps_the_shares_that_it_saw() -> None:
+    nodes = [TracedNode(-1, "python", None, 100, 1000, 0), TracedNode(0, "python", None, 300, 1000, 0)]
+    scaled = scale_window(nodes, 50.0, EventCosts({"python": 1.0}, {"python": 1.0}), None)
+    assert sum(scaled.shares) == pytest.approx(1)
+
+
+def test_without_windows_nothing_speaks_for_a_step() -> None:
+    assert step_weights([], {1: 1.0}) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -195,3 +196,33 @@ def test_the_hooks_cost_is_measured_and_leaves_none() -> None:
 
 def test_hooks_of_no_cost_are_found_to_cost_nothing(clock: Clock) -> None:
     assert hook_cost_ns() == 0.0
+
+
+def test_modules_after_a_caught_exception_are_charged_once(clock: Clock) -> None:
+    """They were once charged to themselves and to their caller, below the stale entry of what had raised."""
+
+    def bad(_self: Any) -> None:
+        raise ArithmeticError
+
+    def outer(self: Any) -> None:
+        with contextlib.suppress(ArithmeticError):
+            self.bad()
+        self.good()
+        clock.work(1)
+
+    rows = _anchored(Does(outer, bad=Does(bad), good=leaf(clock, 30)))
+    assert _numbers(rows[""]) == (1, 1, 1, 1)
+
+
+def test_a_root_that_starts_the_probe_from_its_own_hook_has_a_row(clock: Clock) -> None:
+    def outer(self: Any) -> None:
+        clock.work(5)
+        self.a()
+
+    root = Does(outer, a=leaf(clock, 4))
+    probe = AnchorProbe(module_paths(root))
+    handle = root.register_forward_pre_hook(lambda *_: probe.start(in_root=True))
+    root()
+    handle.remove()
+    rows = {row.module: _numbers(row) for row in probe.stop("anatomy", 0, 0)}
+    assert rows == {"": (1, 1, 5, 5), "a": (1, 0, 4, 4)}

@@ -365,3 +365,9 @@ def test_wall_is_below_no_worker(made: Made) -> None:
     for node in range(1, len(tree)):
         below.append(below[tree.parents[node]] or tree.frames[node] == WORKER)
     assert not any(below[node] for node in tree.cells.get("wall_ns", {}))
+
+
+def test_a_workers_own_frame_from_before_the_window_stays_beside_the_wall() -> None:
+    """It was once taken for the recorder's, and what it called charged to the root."""
+    tree = charge(trace_of({MAIN: [], 2: [own(0, 300, event("python", "job", 110, 190))]}))
+    assert {path[0] for path in named(tree, "overlapped_ns")} == {WORKER[1]}

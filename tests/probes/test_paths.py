@@ -13,7 +13,7 @@ from llmflame.probes.paths import short_path
 
 @pytest.fixture
 def search_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    folders = ["", "/env/lib/python3.11", "/env/lib/python3.11/site-packages", "/home/me/code", "zip.zip"]
+    folders = ["", "/env/lib/python3.11/site-packages", "/env/lib/python3.11", "/home/me/code", "zip.zip"]
     monkeypatch.setattr(sys, "path", folders)
     short_path.cache_clear()
     yield
@@ -29,6 +29,7 @@ def search_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("/home/me/code/run.py", "run.py"),
         ("/elsewhere/run.py", "/elsewhere/run.py"),
         ("/home/me", "/home/me"),
+        ("/home/me/codes/run.py", "/home/me/codes/run.py"),
         ("relative/run.py", "relative/run.py"),
         ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap>"),
         ("<string>", "<string>"),

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import llmflame
 from llmflame.probes import sampler as module
 from llmflame.probes.pools import PoolLinks
-from llmflame.probes.sampler import StackSampler, Stretch, sampled_tree
+from llmflame.probes.sampler import MAX_CHARGE_NS, StackSampler, Stretch, sampled_tree
 from llmflame.store.observed import ObservedTree
 
 MAIN = threading.main_thread().ident
@@ -134,6 +135,15 @@ def test_one_stretch_ends_where_the_next_begins(threads: Threads) -> None:
     assert walls(sampled_tree(second)) == {"g": 100}, "nothing of the first reaches into the second"
 
 
+def test_a_stretch_does_not_know_the_stack_of_the_one_before(threads: Threads) -> None:
+    sampler = make()
+    threads.main(F)
+    sampler.switch("import", 0)
+    sampler.sample(60)
+    sampler.switch("load", 100)
+    assert walls(sampled_tree(end(sampler, 150))) == {"unattributed": 50}
+
+
 def test_nothing_is_charged_between_stretches(threads: Threads) -> None:
     sampler = make()
     threads.main(F)
@@ -249,6 +259,18 @@ def test_time_on_cpu_never_exceeds_the_wall(threads: Threads) -> None:
     assert walls(sampled_tree(stretch), "on_cpu_ns") == {"f": 77}
 
 
+def test_a_sample_speaks_for_a_bounded_time_beside_the_cpu_it_saw(threads: Threads) -> None:
+    sampler, known = make(), module.MAX_CHARGE_NS
+    threads.main(F)
+    sampler.switch("load", 0)
+    sampler.sample(known)
+    threads.main(G)
+    threads.cpu_ns += 30
+    sampler.sample(2 * known + 50)  # 30 of the 50 too many were on a CPU
+    stretch = end(sampler, 3 * known + 57)
+    assert walls(sampled_tree(stretch)) == {"f": known, "g": 2 * known + 30, "unattributed": 27}
+
+
 def test_disk_wait_is_of_the_main_thread_or_a_linked_worker(threads: Threads) -> None:
     links = PoolLinks()
     sampler = make(links)
@@ -317,3 +339,36 @@ def test_a_thread_in_interruptible_sleep_is_not_on_disk() -> None:
     assert not module._sleeps_on_storage(threading.main_thread().native_id)
     assert not module._sleeps_on_storage(2**30)
     assert not module._sleeps_on_storage(None)
+
+
+def test_a_sample_behind_the_edge_is_taken_back(threads: Threads) -> None:
+    """The sampler may read its clock, wait for the lock, and sample after its span has ended."""
+    sampler = make()
+    threads.main(F)
+    sampler.switch("load", 0)
+    sampler.sample(110)
+    assert walls(sampled_tree(end(sampler, 100))) == {"f": 100}
+
+
+def test_a_neighbours_package_is_not_our_own(threads: Threads) -> None:
+    sampler = make()
+    folder = str(Path(llmflame.__file__).parent)
+    threads.main(F, code("theirs", f"{folder}_plugin/x.py"), G)
+    sampler.switch("load", 0)
+    sampler.sample(10)
+    assert walls(sampled_tree(end(sampler, 10))) == {"f/theirs/g": 10}
+
+
+def test_a_late_sample_speaks_for_no_more_of_a_worker_than_of_the_main_thread(threads: Threads) -> None:
+    links = PoolLinks()
+    _link(links, 5, F)
+    threads.main(F)
+    threads.frames[5] = FakeFrame(G)
+    threads.on_disk = {1005}
+    sampler = make(links)
+    sampler.switch("load", 0)
+    sampler.sample(10 * MAX_CHARGE_NS)
+    stretch = end(sampler, 10 * MAX_CHARGE_NS)
+    (worker,) = stretch.workers.values()
+    assert worker.wall_ns == MAX_CHARGE_NS
+    assert stretch.disk_wait_ns <= MAX_CHARGE_NS

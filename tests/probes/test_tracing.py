@@ -52,6 +52,16 @@ def test_cprofile_is_refused() -> None:
     refuse_taken_slot()
 
 
+def test_a_running_torch_profiler_is_refused() -> None:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        torch.ones(2)
+        assert sys.getprofile() is None, "without stacks it leaves the hook free"
+        with pytest.raises(UsageError, match="another profiler"):
+            Window("x", None, cuda=False).open()
+    assert "aten::ones" in {event.key for event in profiler.key_averages()}
+    refuse_taken_slot()
+
+
 def test_another_traced_window_is_refused() -> None:
     window = Window("x", None, cuda=False)
     window.open()

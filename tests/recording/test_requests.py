@@ -44,18 +44,34 @@ def characters(text: str) -> list[Any]:
     return list(text)
 
 
+def characters_after_bos(text: str) -> list[Any]:
+    return ["<s>", *text]
+
+
 def pairs(text: str) -> list[Any]:
     """Every two letters of a word are a token, like a vocabulary of short pieces."""
     return [word[i : i + 2] for word in text.split() for i in range(0, len(word), 2)]
 
 
-@pytest.mark.parametrize("wanted", [*range(3, 40), 100, 511, 512, 1000])
-@pytest.mark.parametrize("tokens", [words, words_after_bos, characters, pairs])
+@pytest.mark.parametrize("wanted", [*range(2, 40), 100, 511, 512, 1000])
+@pytest.mark.parametrize("tokens", [words, words_after_bos, characters, characters_after_bos, pairs])
 def test_a_prompt_of_exactly_so_many_tokens(tokens: Callable[[str], list[Any]], wanted: int) -> None:
     tokenizer = Tokenizer(tokens)
     text, count = prompt_of(tokenizer, Workload(prompt_tokens=wanted))
     assert count == wanted == len(tokens(text))
     assert tokenizer.asked < 200, "a long prompt is found by halving, not token by token"
+
+
+@pytest.mark.parametrize("tokens", [words, characters, pairs])
+def test_a_prompt_of_one_token(tokens: Callable[[str], list[Any]]) -> None:
+    text, _ = prompt_of(Tokenizer(tokens), Workload(prompt_tokens=1))
+    assert len(tokens(text)) == 1
+
+
+@pytest.mark.parametrize("tokens", [words_after_bos, characters_after_bos])
+def test_an_empty_text_is_no_prompt_of_one_token(tokens: Callable[[str], list[Any]]) -> None:
+    with pytest.raises(UsageError, match="exactly 1 tokens"):
+        prompt_of(Tokenizer(tokens), Workload(prompt_tokens=1))
 
 
 def test_it_is_the_same_text_each_time() -> None:
@@ -189,6 +205,17 @@ def test_the_marks_are_undone_after_an_exception(pipeline: Pipeline) -> None:
         pipeline("text")
     assert pipeline.log.entered == ["prepare", "generate", "detokenize"]
     assert "_forward" not in vars(pipeline)
+
+
+def test_a_forward_of_the_persons_own_is_put_back(pipeline: Pipeline) -> None:
+    def mine(*_args: Any, **_options: Any) -> str:
+        return "mine"
+
+    pipeline._forward = mine  # type: ignore[method-assign]
+    with _marked(pipeline):
+        assert pipeline("text") == ["mine"]
+    assert pipeline._forward is mine
+    assert pipeline.log.entered == ["prepare", "detokenize"]
 
 
 def test_one_prompt_is_given_alone_and_several_as_a_batch(pipeline: Pipeline) -> None:

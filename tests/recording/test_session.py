@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -352,7 +353,17 @@ def test_a_session_without_fakes_measures(kept: Kept) -> None:
     session = Session("clean", kept, time.perf_counter_ns())
     with session.phase("load"):
         sum(range(1000))
-    session.counters.close()
+    session.close()
     (span,) = kept.spans
     assert span.wall_ns > 0 and span.start_ns >= 0
     assert span.peak_rss_bytes == session.highest_rss_bytes or span.peak_rss_bytes is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_closed_session_holds_no_descriptor(kept: Kept) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    session = Session("clean", kept, ORIGIN)
+    assert set(Path("/proc/self/fd").iterdir()) != before
+    session.close()
+    session.close()
+    assert set(Path("/proc/self/fd").iterdir()) == before

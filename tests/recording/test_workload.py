@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import torch
 
 from llmflame.errors import UsageError
 from llmflame.recording.workload import DEFAULT_NEW_TOKENS, Workload, check_context
@@ -32,6 +33,47 @@ def test_bad_values_are_one_line(fields: dict[str, Any], named: str) -> None:
         any(str(abs(value)) in line for value in fields.values() if isinstance(value, int))
         or named == "prompt"
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *[
+            {name: value}
+            for name in ("new_tokens", "batch_size", "repetitions", "seed")
+            for value in ("8", 1.5, None, True, [1])
+        ],
+        {"prompt_tokens": "3"},
+        {"prompt_tokens": 3.0},
+        {"prompt_tokens": False},
+        {"prompt": 5},
+        {"prompt": ["a\nb"]},
+        {"dtype": 7},
+        {"dtype": None},
+        {"device": 0},
+        {"sample": "no"},
+        {"sample": 1},
+        {"stop_at_eos": None},
+    ],
+)
+def test_values_of_another_type_are_one_line(fields: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        Workload(**fields).check(100)
+    (name,) = fields
+    assert str(caught.value).startswith(f"--{name.replace('_', '-')} must be ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-(2**70), -(2**63) - 1, 2**64])
+def test_a_seed_that_torch_does_not_take(seed: int) -> None:
+    with pytest.raises(UsageError, match=f"--seed must be .* not {seed}"):
+        Workload(seed=seed).check(100)
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**64 - 1])
+def test_a_seed_that_torch_takes(seed: int) -> None:
+    Workload(seed=seed).check(100)
+    torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize(

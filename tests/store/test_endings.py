@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +18,7 @@ from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.store.observed import ObservedTree
 from llmflame.store.profile import read_profile
 from llmflame.store.rows import GaugeRow, Status
-from llmflame.store.writer import DiskFullError
+from llmflame.store.writer import DiskFullError, ProfileWriter
 
 from . import written
 from .written import beside, open_writer
@@ -165,6 +167,20 @@ def test_a_full_disk_keeps_what_was_committed_and_says_why(tmp_path: Path, max_p
     assert beside(path) == {path.name}
 
 
+def test_the_end_of_a_full_disk_has_room_for_a_long_reason(tmp_path: Path) -> None:
+    path, reason = tmp_path / "run.llmflame", "x" * 4096
+    writer = open_writer(path, max_pages=60)
+    with pytest.raises(DiskFullError):
+        writer.rows(_gauges(0, 100_000))
+    for number in range(10_000):
+        try:
+            writer.rows(_gauges(number, 1))
+        except DiskFullError:
+            break
+    writer.finish("failed", reason)
+    assert read_profile(path).run.reason == reason
+
+
 def test_a_full_disk_in_a_tree_rolls_the_whole_window_back(tmp_path: Path) -> None:
     path = tmp_path / "run.llmflame"
     small, large = ObservedTree(), ObservedTree()
@@ -181,6 +197,71 @@ def test_a_full_disk_in_a_tree_rolls_the_whole_window_back(tmp_path: Path) -> No
     assert [row.id for row in profile.windows] == [1, 3]
     assert {frame.name for frame in profile.frames.values()} == {"decode", "small"}
     assert len(profile.cells) == 2 and len(profile.nodes) == 2
+
+
+@pytest.mark.parametrize("status", ["complete", "failed"])
+def test_a_reader_does_not_make_the_end_fail(tmp_path: Path, status: Status) -> None:
+    path = tmp_path / "run.llmflame"
+    writer = open_writer(path)
+    writer.rows(_gauges(0, 300))
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM gauge").fetchone()
+        writer.finish(status)
+        assert read_profile(path).run.status == status
+    profile = read_profile(path)
+    assert profile.run.status == status
+    assert list(profile.gauges) == _gauges(0, 300)
+
+
+def _break_the_fold(writer: ProfileWriter, message: str) -> None:
+    """Let the log's way into the file fail, as it does when the disk itself is full."""
+
+    class Failing:
+        def __init__(self, db: sqlite3.Connection) -> None:
+            self._db = db
+
+        def execute(self, statement: str, *values: Any) -> object:
+            if "journal_mode" in statement:
+                raise sqlite3.OperationalError(message)
+            return self._db.execute(statement, *values)
+
+        def close(self) -> None:
+            self._db.close()
+
+    writer._db = cast("sqlite3.Connection", Failing(writer._db))
+
+
+def test_a_disk_that_is_full_at_the_very_end_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.llmflame"
+    writer = open_writer(path)
+    writer.rows(_gauges(0, 300))
+    _break_the_fold(writer, "database or disk is full")
+    writer.finish("complete")
+    profile = read_profile(path)
+    assert profile.run.status == "complete"
+    assert list(profile.gauges) == _gauges(0, 300)
+
+
+@pytest.mark.parametrize("max_pages", range(1, 24))
+def test_a_disk_full_from_the_start_leaves_nothing(tmp_path: Path, max_pages: int) -> None:
+    path = tmp_path / "run.llmflame"
+    held = _descriptors()
+    try:
+        writer = open_writer(path, max_pages=max_pages)
+    except UsageError as error:
+        assert "full" in str(error) and "\n" not in str(error)
+    else:
+        assert max_pages > 12, "room for the tables"
+        writer.abandon()
+    assert beside(path) == set()
+    assert _descriptors() == held
+
+
+def _descriptors() -> set[str]:
+    return (
+        {entry.name for entry in Path("/proc/self/fd").iterdir()} if Path("/proc/self/fd").is_dir() else set()
+    )
 
 
 def test_a_path_that_can_not_be_written_is_one_clear_line(tmp_path: Path) -> None:

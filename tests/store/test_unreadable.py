@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,7 @@ from llmflame.store.rows import GaugeRow, PassRow, ProbeReportRow
 from llmflame.store.writer import APPLICATION_ID, SCHEMA_VERSION
 
 from . import written
-from .written import new_path, open_writer, unprivileged
+from .written import beside, new_path, open_writer, unprivileged
 
 
 def _write(path: Path) -> None:
@@ -144,6 +148,13 @@ def test_a_truncated_file_at_every_page_and_many_other_offsets(tmp_path: Path, g
         _refused(path)
 
 
+@pytest.mark.parametrize("lost", [*range(1, 20), 100, 1000, 4095])
+def test_a_file_that_lost_its_last_bytes(tmp_path: Path, good: GoodFile, lost: int) -> None:
+    path = tmp_path / "x.llmflame"
+    path.write_bytes(good[:-lost])
+    _refused(path)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), min_size=1, max_size=40))
 def test_flipped_bytes(good: GoodFile, flips: list[tuple[int, int]]) -> None:
     damaged = bytearray(good)
@@ -202,6 +213,79 @@ def test_a_file_in_a_folder_that_nobody_may_write(tmp_path: Path) -> None:
             path.parent.chmod(0o755)
     assert profile.run.status == "complete"
     assert len(profile.gauges) == 500
+
+
+@pytest.mark.parametrize("folder_mode", [0o555, 0o755])
+def test_a_killed_writers_file_where_nobody_may_write(folder_mode: int) -> None:
+    with new_path() as path, new_path() as copied, new_path() as scratch:
+        writer = open_writer(path)
+        writer.rows([GaugeRow("clean", "g", number, 1.0) for number in range(10)])
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copied}{suffix}")
+            Path(f"{copied}{suffix}").chmod(0o444)
+        writer.abandon()
+        before = beside(copied)
+        copied.parent.chmod(folder_mode)
+        scratch.parent.chmod(0o777)
+        with unprivileged(), _temporary_files_in(scratch.parent):
+            assert len(read_profile(copied).gauges) == 10
+        copied.parent.chmod(0o755)
+        assert beside(copied) == before == {copied.name, f"{copied.name}-wal"}
+        assert beside(scratch) == set(), "the copy that was read is gone"
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "DELETE FROM run",
+        "DELETE FROM node WHERE id = 2",
+        "DELETE FROM node WHERE id = 61",
+        "DELETE FROM frame WHERE id = 3",
+        "DELETE FROM window",
+        "DELETE FROM metric",
+        "UPDATE node SET parent = id WHERE id = 5",
+        "UPDATE node SET parent = 60 WHERE id = 5",
+        "UPDATE gauge SET value = 'abc' WHERE rowid = 77",
+        "UPDATE gauge SET time_ns = 1.5 WHERE rowid = 77",
+        "UPDATE gauge SET value = x'00' WHERE rowid = 77",
+        "UPDATE cell SET value = 'abc' WHERE node = 7",
+        "UPDATE pass SET wall_ns = 'long'",
+        "UPDATE probe_report SET value = 'much'",
+        "UPDATE window SET wall_ns = 'long'",
+        "UPDATE frame SET line = 'first' WHERE id = 3",
+        "UPDATE frame SET name = x'00' WHERE id = 3",
+        "UPDATE run SET started_at = x'00'",
+    ],
+)
+def test_a_sound_database_that_is_no_sound_profile(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "x.llmflame"
+    _write(path)
+    _database(path, script)
+    assert "damaged" in _refused(path)
+
+
+def test_a_name_too_long_for_a_file() -> None:
+    _refused(Path("a" * 5000))
+
+
+@pytest.mark.parametrize("content", [b"just text\n" * 500, b"SQLite format 3\0" + b"x" * 5000])
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_refused_file_is_closed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.llmflame"
+    path.write_bytes(content)
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(UnreadableProfileError):
+        read_profile(path)
+    assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import re
 from typing import Any
 
 import pytest
-from tests.views.test_page_samples import llama, random_tree, summary
 
 from llmflame.analysis.tree import Tree
 from llmflame.store.model import Frame, Metric
 from llmflame.views.page import PageData, render_page
 from llmflame.views.page.document import MAX_TEXT, plain, readable, whole
+from tests.views.test_page_samples import llama, random_tree, summary
 
 HOSTILE = [
     "</script><script>window.__pwned = 1</script>",

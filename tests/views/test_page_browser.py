@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.views.test_page import hostile_tree
-from tests.views.test_page_samples import llama, random_tree, summary
 
 from llmflame.analysis.tree import Tree
 from llmflame.views.page import PageData, render_page
+from tests.views.test_page import hostile_tree
+from tests.views.test_page_samples import llama, random_tree, summary
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = os.environ.get("LLMFLAME_CHROMIUM") or shutil.which("chromium")

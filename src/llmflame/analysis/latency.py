@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 from llmflame.analysis.phases import decode_steps, phase_spans
@@ -64,7 +65,8 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 def _rank(ranked: Sequence[float], quantile: float) -> float:
-    return ranked[min(int(quantile * len(ranked)), len(ranked) - 1)]
+    # Rounded first: 0.1 * 30 is a little more than 3 in binary.
+    return ranked[max(ceil(round(quantile * len(ranked), 9)) - 1, 0)]
 
 
 def phase_seconds(profile: Profile, name: str) -> float | None:

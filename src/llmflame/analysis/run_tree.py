@@ -25,6 +25,8 @@ from llmflame.store.model import Frame, Origin
 from llmflame.store.profile import Profile
 from llmflame.store.rows import SpanRow, WindowRow
 
+UNATTRIBUTED = Frame("other", "unattributed")
+
 Values = dict[int, dict[str, float]]
 """By node of the profile: metric to value."""
 
@@ -82,7 +84,7 @@ def build_run_tree(profile: Profile) -> RunTree:
         builder.phase(phase)
     gap = gap_ns(profile)
     if gap:
-        builder.leaf(builder.root, Frame("other", "unattributed"), gap, "measured")
+        builder.leaf(builder.root, UNATTRIBUTED, gap, "measured")
     factors = [factor for phase in phases for factor in phase.factors]
     slowdowns = [slowdown for phase in phases for slowdown in phase.slowdowns]
     return RunTree(builder.tree(), max(factors, default=None), max(slowdowns, default=None))
@@ -161,11 +163,15 @@ def _add_scaled(
     phase: PhaseTree, numbers: list[int], scaled: Scaled, time_ns: float, *, anchored: bool
 ) -> None:
     span = phase.span
-    overall = min((span.thread_cpu_ns or 0) / span.wall_ns, 1.0) if span.wall_ns else 1.0
+    overall = None
+    if span.thread_cpu_ns is not None and span.wall_ns:
+        overall = min(span.thread_cpu_ns / span.wall_ns, 1.0)
     for node, share, cpu in zip(numbers, scaled.shares, scaled.cpu_shares, strict=True):
         if share:
             phase.add(node, metrics.WALL.name, share * time_ns)
-            phase.add(node, metrics.CPU.name, share * time_ns * (cpu if anchored else overall))
+            on_cpu = cpu if anchored else overall
+            if on_cpu is not None:
+                phase.add(node, metrics.CPU.name, share * time_ns * on_cpu)
 
 
 def traced_nodes(profile: Profile, values: Values) -> tuple[list[TracedNode], list[int]]:
@@ -258,12 +264,13 @@ class _Builder:
         if root is None or not phase.values:
             name = "python starts" if span.name == "startup" else "unattributed"
             node = self.leaf(top, Frame("other", name), span.wall_ns, "measured")
-            self._values[metrics.CPU.name][node] = min(span.thread_cpu_ns or 0, span.wall_ns)
+            if span.thread_cpu_ns is not None:
+                self._values[metrics.CPU.name][node] = min(span.thread_cpu_ns, span.wall_ns)
             return
         self._put(top, phase.values.get(root, {}))
         live = _with_ancestors(self._profile, phase.values)
         stack = [(child, top) for child in reversed(self._children[root])]
-        charged = 0.0
+        unattributed: int | None = None
         while stack:
             node, parent = stack.pop()
             if node not in live:
@@ -271,10 +278,17 @@ class _Builder:
             frame = self._profile.frames[self._profile.nodes[node].frame]
             here = self._add(parent, frame, phase.origin)
             self._put(here, phase.values.get(node, {}))
+            if parent == top and frame == UNATTRIBUTED:
+                unattributed = here
             stack.extend((child, here) for child in reversed(self._children[node]))
         charged = sum(cells.get(metrics.WALL.name, 0.0) for cells in phase.values.values())
-        if abs(span.wall_ns - charged) >= 1:
-            self.leaf(top, Frame("other", "unattributed"), span.wall_ns - charged, "computed")
+        rest = span.wall_ns - charged
+        if abs(rest) < 1:  # rounding
+            return
+        if unattributed is None:
+            unattributed = self.leaf(top, UNATTRIBUTED, 0.0, "computed")
+        wall = self._values[metrics.WALL.name]
+        wall[unattributed] = wall.get(unattributed, 0.0) + rest
 
     def _put(self, node: int, cells: dict[str, float]) -> None:
         for metric, value in cells.items():

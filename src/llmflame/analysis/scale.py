@@ -121,6 +121,8 @@ def _targets(
         owner: max(sum(nodes[number].self_ns - added[number] for number in numbers), 0.0)
         for owner, numbers in members.items()
     }
+    if sum(calibrated.values()) <= 0:  # the tracer cost more than all that it saw: shares as it saw them
+        calibrated = {owner: sum(nodes[n].self_ns for n in numbers) for owner, numbers in members.items()}
     whole = sum(calibrated.values())
     if anchors is None:
         return {owner: ns * clean_ns / whole if whole else 0.0 for owner, ns in calibrated.items()}
@@ -153,7 +155,7 @@ def step_weights(windows: Sequence[int], steps: Mapping[int, float]) -> list[tup
     to all steps' time, the numbers to their count.
     """
     weights = [[0.0, 0.0] for _ in windows]
-    for index, wall_ns in steps.items():
+    for index, wall_ns in steps.items() if windows else ():
         for window, part in _shares_of(windows, index):
             weights[window][0] += part * wall_ns
             weights[window][1] += part

@@ -29,11 +29,10 @@ def machine(
         document = {"schema": SCHEMA, "facts": [asdict(fact) for fact in facts]}
         typer.echo(dumps(document, indent=2, allow_nan=False))
         return
-    from rich.console import Console
-
+    from llmflame.views.console import console_for
     from llmflame.views.machine import machine_view
 
-    Console(highlight=False).print(machine_view(facts))
+    console_for().print(machine_view(facts))
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:

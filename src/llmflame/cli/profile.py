@@ -20,45 +20,59 @@ MODEL_HELP = (
 NEEDED = ("torch", "transformers")
 
 
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: MODEL's name, .llmflame.")
+]
+Prompt = Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is given.")]
+PromptFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The prompt as UTF-8 text.")]
+PromptTokens = Annotated[
+    int | None, typer.Option(metavar="N", help="Instead of a text: a prompt of exactly N tokens.")
+]
+NewTokens = Annotated[int, typer.Option(metavar="N", help="How many tokens follow the prompt.")]
+BatchSize = Annotated[int, typer.Option(metavar="N", help="Copies of the prompt at once.")]
+Dtype = Annotated[
+    str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: the checkpoint's.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; auto: a GPU if any.")]
+Repetitions = Annotated[int, typer.Option(metavar="N", help="Timed requests, after a warm-up.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens at random instead of greedily.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of all that is random.")]
+StopAtEos = Annotated[
+    bool, typer.Option("--stop-at-eos", help="Let the model end early, at its end-of-text token.")
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Load pickled weights, which can run any code.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE.html", help="Write the HTML page too.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")]
+
+
 def profile(  # noqa: PLR0913  each option is a parameter
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: MODEL's name, .llmflame.")
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is given.")] = None,
-    prompt_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The prompt as UTF-8 text.")
-    ] = None,
-    prompt_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="Instead of a text: a prompt of exactly N tokens.")
-    ] = None,
-    new_tokens: Annotated[int, typer.Option(metavar="N", help="How many tokens follow the prompt.")] = 64,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Copies of the prompt at once.")] = 1,
-    dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="float32, bfloat16, float16, or auto: the checkpoint's.")
-    ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; auto: a GPU if any.")
-    ] = "auto",
-    repetitions: Annotated[int, typer.Option(metavar="N", help="Timed requests, after a warm-up.")] = 3,
-    sample: Annotated[
-        bool, typer.Option("--sample", help="Draw tokens at random instead of greedily.")
-    ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 0,
-    stop_at_eos: Annotated[
-        bool, typer.Option("--stop-at-eos", help="Let the model end early, at its end-of-text token.")
-    ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
-    ] = False,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load pickled weights, which can run any code.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the HTML page too.", show_default=False)
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")] = False,
+    model: Model,
+    output: Output = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    prompt_tokens: PromptTokens = None,
+    new_tokens: NewTokens = 64,
+    batch_size: BatchSize = 1,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    repetitions: Repetitions = 3,
+    sample: Sample = False,
+    seed: Seed = 0,
+    stop_at_eos: StopAtEos = False,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    force: Force = False,
+    report: Report = None,
+    json: Json = False,
 ) -> None:
     """Run a model and record where its time and memory went.
 

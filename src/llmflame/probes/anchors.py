@@ -32,6 +32,12 @@ class _Open:
     inner_cpu_ns: int = 0
     inner_calls: int = 0
 
+    def take(self, child: _Open) -> None:
+        """Have a call's inner calls for one's own."""
+        self.inner_wall_ns += child.inner_wall_ns
+        self.inner_cpu_ns += child.inner_cpu_ns
+        self.inner_calls += child.inner_calls
+
 
 @dataclass(slots=True)
 class _Sum:
@@ -50,13 +56,15 @@ class AnchorProbe:
         self._open: list[_Open] = []
         self._sums: dict[int, _Sum] = {}
 
-    def start(self) -> None:
-        """Attach the hooks; what was running already is not seen."""
+    def start(self, *, in_root: bool = False) -> None:
+        """Attach the hooks. Calls under way are not seen, but the root's when called `in_root`'s hook."""
         self._open, self._sums = [], {}
         self._handles = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave),
         ]
+        if in_root and self._modules.root is not None:
+            self._open.append(_Open(self._modules.root, time.perf_counter_ns(), time.thread_time_ns()))
 
     def stop(self, pass_name: str, repetition: int, step: int) -> list[AnchorRow]:
         """Detach; one row a module that ran, its own time without the modules that it called."""
@@ -89,7 +97,9 @@ class AnchorProbe:
         if number not in self._modules.paths:
             return
         while self._open and self._open[-1].module != number:
-            self._open.pop()  # a call that raised and was caught above it
+            raised = self._open.pop()  # and was caught above it: its time is its caller's, not its children's
+            if self._open:
+                self._open[-1].take(raised)
         if not self._open:
             return
         entry = self._open.pop()

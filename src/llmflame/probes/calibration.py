@@ -102,7 +102,7 @@ def _timed(loop: Callable[[], None]) -> int:
 
 
 def _median_durations(trace: Trace, names: tuple[str, ...]) -> dict[str, float]:
-    found: dict[str, list[int]] = {name: [0] for name in names}
+    found: dict[str, list[int]] = {name: [] for name in names}
     stack = list(trace.roots[trace.main_thread])
     while stack:
         event = stack.pop()
@@ -110,4 +110,4 @@ def _median_durations(trace: Trace, names: tuple[str, ...]) -> dict[str, float]:
             found[event.frame[1]].append(event.end_ns - event.start_ns)
         # the loops are llmflame's own frames: what they call is what is measured
         stack.extend(event.children)
-    return {name: median(durations) for name, durations in found.items()}
+    return {name: median(durations) if durations else 0 for name, durations in found.items()}

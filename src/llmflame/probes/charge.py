@@ -34,20 +34,22 @@ GENERATED = "<string>"
 def charge(trace: Trace) -> ObservedTree:
     """The tree of a window. Sum of `wall_ns` over all nodes = the window's length."""
     tree = ObservedTree()
-    main = _Charger(tree, trace, WALL.name)
+    main = _Charger(tree, trace, WALL.name, 0)
     covered = main.siblings(trace.roots.get(trace.main_thread, []), 0, trace.open_ns, trace.close_ns)
     rest = trace.close_ns - trace.open_ns - covered
     if rest:
         tree.add(tree.child(0, UNATTRIBUTED), WALL.name, rest)
-    others = _Charger(tree, trace, OVERLAPPED.name)
     for thread, roots in trace.roots.items():
         if thread != trace.main_thread:
-            others.siblings(roots, tree.child(0, WORKER), trace.open_ns, trace.close_ns)
+            top = tree.child(0, WORKER)
+            others = _Charger(tree, trace, OVERLAPPED.name, top)
+            others.siblings(roots, top, trace.open_ns, trace.close_ns)
     return tree
 
 
 class _Charger:
-    def __init__(self, tree: ObservedTree, trace: Trace, time_metric: str) -> None:
+    def __init__(self, tree: ObservedTree, trace: Trace, time_metric: str, top: int) -> None:
+        self._top = top
         self._tree = tree
         self._trace = trace
         self._time = time_metric
@@ -109,7 +111,7 @@ class _Charger:
             for child in event.children:
                 child.is_own = child.is_own or not (child.frame[0] in PROGRAM or _calls_program(child))
             # What lies above the outermost is how the recorder was started: the tree begins below it.
-            return 0 if event.start_ns <= self._trace.open_ns else node
+            return self._top if event.start_ns <= self._trace.open_ns else node
         if end > start:
             self._tree.add(self._tree.child(node, OWN), self._time, end - start)
         return -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ def short_path(filename: str) -> str:
     """`.../site-packages/transformers/x.py` as `transformers/x.py`; a path outside `sys.path` as it is."""
     best = ""
     for entry in sys.path:
-        if entry and filename.startswith(entry) and len(entry) > len(best):
-            best = entry
-    return filename[len(best) :].lstrip("/\\") if best else filename
+        folder = entry.rstrip("/\\") + os.sep
+        if entry and filename.startswith(folder) and len(folder) > len(best):
+            best = folder
+    return filename[len(best) :]

@@ -33,7 +33,7 @@ that keeps the interpreter's lock keeps the sampler out, and its stack is seen r
 machine that had no time for the sampler: unattributed."""
 LATE_FACTOR = 2.0
 """A sample later than this many intervals is counted as late."""
-_OWN = tuple(str(folder) for folder in llmflame.__path__)
+_OWN = tuple(f"{folder}{os.sep}" for folder in llmflame.__path__)
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class StackSampler:
             ended = self._stretch
             if ended is not None:
                 ended.end_ns = at_ns
-                self._charge(ended, self._last_stack, max(at_ns - self._last_ns, 0))
+                self._charge(ended, self._last_stack, at_ns - self._last_ns)
             self._stretch = Stretch(name, at_ns) if name is not None else None
             self._last_ns, self._last_stack = at_ns, None
             self._last_resident = self._resident()
@@ -149,28 +149,30 @@ class StackSampler:
         self._last_stack = stack
         stretch.samples += 1
         stretch.late += behind_ns > self._interval_ns * LATE_FACTOR
+        spoken = min(elapsed, MAX_CHARGE_NS)
         tasks = [self._main.native_id]
         for (native_id, submitter), frame in workers:
             worker = stretch.workers.setdefault((submitter, _below_link(frame)), Seen())
-            worker.wall_ns += elapsed
+            worker.wall_ns += spoken
             worker.samples += 1
             worker.resident_bytes += growth // len(workers)
             tasks.append(native_id)
         if not workers:
             main.resident_bytes += growth
         if any(_sleeps_on_storage(task) for task in tasks):
-            stretch.disk_wait_ns += elapsed
+            stretch.disk_wait_ns += spoken
 
     def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> None:
-        """Charge the time since the last sample to a stack, as far as the sample can speak for it."""
-        cpu_ns = min(self._cpu_growth(), elapsed_ns)
+        """Charge the time since the last sample to a stack, as far as the sample can speak for it.
+
+        Negative where a sample was taken after the instant at which its stretch is said to end.
+        """
+        cpu_ns = max(min(self._cpu_growth(), elapsed_ns), 0)
         known = min(elapsed_ns, MAX_CHARGE_NS + cpu_ns) if stack is not None else 0
         if stack is not None:
             stretch.main[stack].wall_ns += known
             stretch.main[stack].cpu_ns += cpu_ns
-        if known < elapsed_ns:
-            stretch.uncovered_ns += elapsed_ns - known
-            stretch.late += stack is not None
+        stretch.uncovered_ns += elapsed_ns - known
 
     def _cpu_growth(self) -> int:
         """CPU time that the main thread took since this was last asked."""

@@ -87,9 +87,10 @@ def _synchronize() -> None:
 
 def refuse_taken_slot() -> None:
     """Tracers share one hook of the interpreter and silently blind each other: one at a time."""
-    if sys.getprofile() is not None:
+    # A torch.profiler without stacks leaves the hook free, but a window inside it would end its session.
+    if sys.getprofile() is not None or torch._C._autograd._profiler_enabled():
         raise UsageError(
-            "another profiler (cProfile, memray, torch.profiler with stacks ...) is active in this process: "
+            "another profiler (cProfile, memray, torch.profiler ...) is active in this process: "
             "stop it first, two would blind each other"
         )
 

@@ -56,7 +56,7 @@ class AnatomyWatcher:
         elif name == STEP and index in self.anchors:
             self.treatments[name, index] = "anchored"
             self._anchor = AnchorProbe(self.modules)
-            self._anchor.start()
+            self._anchor.start(in_root=True)
         return self._window is not None or self._anchor is not None
 
     def closing(self, _name: str, index: int | None) -> bool:

@@ -26,7 +26,7 @@ from llmflame.recording.subject_facts import model_facts
 from llmflame.recording.version import version
 from llmflame.store.profile import Profile, read_profile
 from llmflame.store.rows import PassName, PassRow, Status
-from llmflame.store.writer import ProfileWriter, Scalar
+from llmflame.store.writer import ProfileWriter, Scalar, remove_profile
 from llmflame.subjects import cache
 
 
@@ -66,6 +66,7 @@ class Recorder:
         self._repetitions = repetitions
         self._writer: ProfileWriter | None = None
         self._single: _Single | None = None
+        self._sessions = contextlib.ExitStack()
         self._repeated = False
         self._began_ns = 0
         self._profile: Profile | None = None
@@ -80,17 +81,19 @@ class Recorder:
     def __enter__(self) -> Recorder:
         refuse_taken_slot()
         check_writable(self.output, force=self._force)
-        self.output.unlink(missing_ok=True)
+        remove_profile(self.output)
         self._began_ns = time.perf_counter_ns()
         self._writer = ProfileWriter(self.output, version=version(), mode="in-process")
-        self._writer.facts(read_machine(cache.folder()))
-        name = (
-            getattr(getattr(self._model, "config", None), "_name_or_path", "") or type(self._model).__name__
-        )
-        self._writer.subject({"model": Path(str(name)).name, "source": "a live object"})
-        self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
-        self._single = _Single(self._session("clean"), self._model, self._pipeline)
-        self._single.begin()
+        try:
+            self._writer.facts(read_machine(cache.folder()))
+            self._writer.subject({"model": _name_of(self._model), "source": "a live object"})
+            self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
+            self._single = _Single(self._session("clean"), self._model, self._pipeline)
+            self._single.begin()
+        except BaseException:
+            self._sessions.close()
+            self._writer.abandon()
+            raise
         return self
 
     def __exit__(
@@ -99,11 +102,12 @@ class Recorder:
         writer = self._writer
         assert writer is not None
         status, reason = _ending(error)
-        if self._single is not None:
-            self._single.end(keep=not self._repeated and kind is None)
-            if not self._repeated:
-                self._pass_row("clean", self._began_ns, status, reason, self._single.session)
-                writer.subject(self._single.session.seen_shape)
+        with self._sessions:
+            if self._single is not None:
+                self._single.end(keep=not self._repeated and kind is None)
+                if not self._repeated:
+                    self._pass_row("clean", self._began_ns, status, reason, self._single.session)
+                    writer.subject(self._single.session.seen_shape)
         writer.finish(status, reason)
         self._writer = None
         self._profile = read_profile(self.output)
@@ -156,6 +160,7 @@ class Recorder:
     def _session(self, pass_name: PassName) -> Session:
         assert self._writer is not None
         session = Session(pass_name, self._writer, self._began_ns)
+        self._sessions.callback(session.close)
         parameter = next(iter(self._model.parameters()), None)
         session.device = Device(str(parameter.device) if parameter is not None else "cpu")
         return session

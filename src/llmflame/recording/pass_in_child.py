@@ -5,6 +5,7 @@ Nothing here imports torch before the `import` phase does: that is what is timed
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +27,14 @@ def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns:
     checkpoint = _checkpoint(order["checkpoint"])
     workload = Workload(**order["workload"])
     session = Session(order["pass"], sink, order["origin_ns"], lambda text: sink.send("progress", text))
-    _log_startup(session, order["spawned_ns"], began_ns, began_cpu_ns)
-    if session.pass_name == "clean":
-        _clean(session, checkpoint, workload)
-    else:
-        _anatomy(session, checkpoint, workload)
-    session.peak()
-    session.flush()
+    with contextlib.closing(session):
+        _log_startup(session, order["spawned_ns"], began_ns, began_cpu_ns)
+        if session.pass_name == "clean":
+            _clean(session, checkpoint, workload)
+        else:
+            _anatomy(session, checkpoint, workload)
+        session.peak()
+        session.flush()
     sink.send("peak", session.highest_rss_bytes)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmflame.probes.eventtree import module_paths
-from llmflame.probes.sections import RequestProbe
+from llmflame.probes.sections import STEP, RequestProbe, prefill_count
 from llmflame.recording.anatomy import (
     WINDOW_STEPS,
     AnatomyWatcher,
@@ -83,6 +83,10 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
     if traced:
         session.report("tracer", "generation wall", time.perf_counter_ns() - begin, "ns")
     log_request(session, sections, repetition=repetition, peaks={}, treatments=watcher.treatments)
+    prefills = prefill_count([section for section in sections if section.name == STEP])
+    for window in watcher.recorded:
+        if window.step is not None and window.step < prefills:
+            window.span_name = "prefill"  # a prompt may be fed in chunks
     session.put(*watcher.rows)
     session.flush()
     if watcher.recorded:

@@ -20,6 +20,8 @@ from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
 PASSES = ("clean", "anatomy")
+LOG_SUFFIXES = ("-wal", "-shm")
+"""Files that SQLite keeps beside a database that was not closed."""
 
 
 def record(
@@ -59,7 +61,21 @@ def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status
     with contextlib.suppress(LlmflameError) if status != "complete" else contextlib.nullcontext():
         writer.finish(status, reason)
     if unfinished != output:
-        unfinished.replace(output)
+        _move_profile(unfinished, output)
+
+
+def _move_profile(source: Path, target: Path) -> None:
+    """Move a profile over another, each with what may lie beside it.
+
+    A log that belongs to the replaced file would be replayed into the new one.
+    """
+    for suffix in LOG_SUFFIXES:
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    source.replace(target)
+    for suffix in LOG_SUFFIXES:
+        beside = source.with_name(source.name + suffix)
+        if beside.exists():
+            beside.replace(target.with_name(target.name + suffix))
 
 
 def _ending(error: BaseException) -> tuple[Status, str]:

@@ -19,6 +19,7 @@ from llmflame.recording.workload import Workload
 def marked_pipeline(pipeline: Any, probe: RequestProbe) -> Iterator[None]:
     """Mark where the pipeline's generation begins and ends; undone afterwards."""
     original = pipeline._forward
+    own = "_forward" in vars(pipeline)
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         probe.enter("prepare")
@@ -31,7 +32,10 @@ def marked_pipeline(pipeline: Any, probe: RequestProbe) -> Iterator[None]:
     try:
         yield
     finally:
-        del pipeline._forward
+        if own:
+            pipeline._forward = original
+        else:
+            del pipeline._forward
 
 
 @contextlib.contextmanager
@@ -91,7 +95,7 @@ _PASSAGE = "The quick brown fox jumps over the lazy dog while the river runs slo
 def _prompt_of_length(tokenizer: Any, wanted: int) -> str:
     """Text that the tokeniser turns into exactly `wanted` tokens."""
     words = _PASSAGE.split()
-    low, high = 1, max(wanted, 1)
+    low, high = 0, max(wanted, 1)  # no word at all: the first may be longer than what is wanted
     while low < high:
         middle = (low + high + 1) // 2
         if _count(tokenizer, _words(words, middle)) <= wanted:
@@ -105,7 +109,7 @@ def _prompt_of_length(tokenizer: Any, wanted: int) -> str:
             candidate += filler
             if _count(tokenizer, candidate) <= count:
                 break
-        if count == wanted:
+        if count == wanted and candidate:
             return candidate
     raise UsageError(
         f"can't make a prompt of exactly {wanted} tokens with this tokeniser: give a text instead"

@@ -56,6 +56,10 @@ class Session:
         """Does the model run on a CUDA device?"""
         return self.device is not None and self.device.is_cuda
 
+    def close(self) -> None:
+        """Release the counters' descriptors."""
+        self.counters.close()
+
     def put(self, *rows: Row) -> None:
         """Gather rows for the next flush."""
         self._rows.extend(rows)

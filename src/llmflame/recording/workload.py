@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any
 
 from llmflame.errors import UsageError
 
 DEFAULT_PROMPT = "Explain in a few sentences how a language model turns a prompt into text."
 DEFAULT_NEW_TOKENS = 64
+SEEDS = range(-(2**63), 2**64)
+"""What torch takes as a seed."""
+
+_TEXT = "text"
+_WHOLE = "a whole number"
+_FLAG = "True or False"
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "prompt": ((str, NoneType), _TEXT),
+    "prompt_tokens": ((int, NoneType), _WHOLE),
+    "new_tokens": ((int,), _WHOLE),
+    "batch_size": ((int,), _WHOLE),
+    "repetitions": ((int,), _WHOLE),
+    "sample": ((bool,), _FLAG),
+    "stop_at_eos": ((bool,), _FLAG),
+    "dtype": ((str,), _TEXT),
+    "device": ((str,), _TEXT),
+    "seed": ((int,), _WHOLE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +48,7 @@ class Workload:
 
     def check(self, context_tokens: int | None) -> None:
         """Raise UsageError for what can't be run, before anything is."""
+        self._check_kinds()
         for name in ("new_tokens", "batch_size", "repetitions"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
@@ -36,7 +56,18 @@ class Workload:
             raise UsageError(f"--prompt-tokens must be at least 1, not {self.prompt_tokens}")
         if self.prompt is not None and not self.prompt:
             raise UsageError("the prompt is empty: give at least one character")
+        if self.seed not in SEEDS:
+            raise UsageError(f"--seed must be from {SEEDS.start} to {SEEDS.stop - 1}, not {self.seed}")
         check_context(self.prompt_tokens or 1, self.new_tokens, context_tokens)
+
+    def _check_kinds(self) -> None:
+        for name, (kinds, wanted) in _KINDS.items():
+            value = getattr(self, name)
+            # True is an int to Python, but nobody's number of tokens.
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                # Its type alone: the value's own text may be many lines.
+                found = "None" if value is None else f"of type {type(value).__name__}"
+                raise UsageError(f"--{name.replace('_', '-')} must be {wanted}, not {found}")
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from llmflame.errors import UnreadableProfileError
+from llmflame.store.checks import broken_reference, unkept_promise
 from llmflame.store.model import Fact, Frame, Metric, Node
 from llmflame.store.rows import (
+    STREAMED,
     AnchorRow,
     CellRow,
     GaugeRow,
@@ -59,58 +64,107 @@ class Profile:
     gauges: tuple[GaugeRow, ...]
 
 
+KINDS: Mapping[str, type] = {
+    "run": Run,
+    "machine": Fact,
+    "frame": Frame,
+    "node": Node,
+    "metric": Metric,
+    "cell": CellRow,
+    **{kind.table: kind for kind in STREAMED},
+}
+"""What the rows of each table become."""
+
+
 def read_profile(path: Path | str) -> Profile:
     """Open a profile read-only and read it. Raises UnreadableProfileError with one line."""
     path = Path(path)
-    if not path.is_file():
-        raise UnreadableProfileError(f"{path}: no such file")
     try:
-        return _read(path)
+        if not path.is_file():
+            raise UnreadableProfileError(f"{path}: no such file")
+        with _opened(path) as db:
+            return _read(db, path)
+    except OSError as error:
+        raise UnreadableProfileError(f"{path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
         raise UnreadableProfileError(f"{path}: damaged or not a profile ({error})") from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise UnreadableProfileError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
-def _read(path: Path) -> Profile:
-    db = _connect(path)
-    try:
-        _check(db, path)
-        columns = "llmflame_version, started_at, ended_at, status, reason, mode"
-        run = next(_rows(db, Run, f"SELECT {columns} FROM run"))
-        if run.status == "recording":
-            reason = "the recorder is still running, or was killed before its end"
-            run = dataclasses.replace(run, status="partial", reason=reason)
-        return Profile(
-            path=path,
-            run=run,
-            machine=tuple(_rows(db, Fact, "SELECT * FROM machine")),
-            subject=dict(db.execute("SELECT * FROM subject").fetchall()),
-            passes=tuple(_rows(db, PassRow, "SELECT * FROM pass ORDER BY start_ns")),
-            probe_reports=tuple(_rows(db, ProbeReportRow, "SELECT * FROM probe_report ORDER BY rowid")),
-            spans=tuple(_rows(db, SpanRow, "SELECT * FROM span ORDER BY pass_name, start_ns, id")),
-            frames={row[0]: Frame(*row[1:]) for row in db.execute("SELECT * FROM frame")},
-            nodes={node.id: node for node in _rows(db, Node, "SELECT * FROM node ORDER BY id")},
-            metrics={row[0]: Metric(*row[1:]) for row in db.execute("SELECT * FROM metric")},
-            windows=tuple(_rows(db, WindowRow, "SELECT * FROM window ORDER BY id")),
-            cells=tuple(_rows(db, CellRow, "SELECT * FROM cell")),
-            anchors=tuple(_rows(db, AnchorRow, "SELECT * FROM anchor ORDER BY pass_name, repetition, step")),
-            gauges=tuple(_rows(db, GaugeRow, "SELECT * FROM gauge ORDER BY rowid")),
-        )
-    finally:
-        db.close()
+def _read(db: sqlite3.Connection, path: Path) -> Profile:
+    db.execute("BEGIN")  # one state of the file for all tables, though a recorder may be writing it
+    _check(db, path)
+    run = _run(db, path)
+    return Profile(
+        path=path,
+        run=run,
+        machine=tuple(_rows(db, Fact, "SELECT * FROM machine")),
+        subject=dict(db.execute("SELECT * FROM subject").fetchall()),
+        passes=tuple(_rows(db, PassRow, "SELECT * FROM pass ORDER BY start_ns")),
+        probe_reports=tuple(_rows(db, ProbeReportRow, "SELECT * FROM probe_report ORDER BY rowid")),
+        spans=tuple(_rows(db, SpanRow, "SELECT * FROM span ORDER BY pass_name, start_ns, id")),
+        frames={row[0]: Frame(*row[1:]) for row in db.execute("SELECT * FROM frame")},
+        nodes={node.id: node for node in _rows(db, Node, "SELECT * FROM node ORDER BY id")},
+        metrics={row[0]: Metric(*row[1:]) for row in db.execute("SELECT * FROM metric")},
+        windows=tuple(_rows(db, WindowRow, "SELECT * FROM window ORDER BY id")),
+        cells=tuple(_rows(db, CellRow, "SELECT * FROM cell")),
+        anchors=tuple(_rows(db, AnchorRow, "SELECT * FROM anchor ORDER BY pass_name, repetition, step")),
+        gauges=tuple(_rows(db, GaugeRow, "SELECT * FROM gauge ORDER BY rowid")),
+    )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = path.absolute().as_uri()
-    db = sqlite3.connect(f"{uri}?mode=ro", uri=True)
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.OperationalError:
-        # A file whose writer was killed needs its write-ahead log, which a read-only folder can't open.
-        db.close()
-        db = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+def _run(db: sqlite3.Connection, path: Path) -> Run:
+    columns = "llmflame_version, started_at, ended_at, status, reason, mode"
+    run = next(_rows(db, Run, f"SELECT {columns} FROM run"), None)
+    if run is None:
+        raise UnreadableProfileError(f"{path}: damaged (it doesn't say which run it is of)")
+    if run.status == "recording":
+        reason = "the recorder is still running, or was killed before its end"
+        run = dataclasses.replace(run, status="partial", reason=reason)
+    return run
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.ExitStack() as stack:
+        try:
+            db = _connect(stack, path, "mode=ro")
+        except sqlite3.OperationalError:
+            # A file whose writer was killed needs its write-ahead log, which a read-only folder can't open.
+            if _has_log(path):
+                path = _copy_with_log(path, Path(stack.enter_context(_temporary_folder())))
+                db = _connect(stack, path, "mode=ro")
+            else:
+                db = _connect(stack, path, "immutable=1")
+        yield db
+
+
+def _connect(stack: contextlib.ExitStack, path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+    stack.callback(db.close)
+    db.execute("SELECT count(*) FROM sqlite_master")
     return db
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _has_log(path: Path) -> bool:
+    log = _log_of(path)
+    return log.is_file() and log.stat().st_size > 0
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="llmflame-")
+
+
+def _copy_with_log(path: Path, folder: Path) -> Path:
+    copied = folder / "copy.llmflame"
+    shutil.copyfile(path, copied)
+    shutil.copyfile(_log_of(path), _log_of(copied))
+    return copied
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
@@ -125,9 +179,23 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         )
     if version < 1:
         raise UnreadableProfileError(f"{path}: the recorder was killed before it wrote anything")
+    if damage := _cut(db, path) or _broken_page(db) or unkept_promise(db, KINDS) or broken_reference(db):
+        raise UnreadableProfileError(f"{path}: damaged ({damage})")
+
+
+def _cut(db: sqlite3.Connection, path: Path) -> str | None:
+    """SQLite pads a last page that is cut with zeros, in silence. Pages that are missing may be in a log."""
+    if _has_log(path):
+        return None
+    (page_size,) = db.execute("PRAGMA page_size").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    size, wanted = path.stat().st_size, page_size * pages
+    return f"cut off: {size:,} of {wanted:,} bytes" if size < wanted else None
+
+
+def _broken_page(db: sqlite3.Connection) -> str | None:
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise UnreadableProfileError(f"{path}: damaged ({verdict.splitlines()[-1]})")
+    return None if verdict == "ok" else str(verdict.splitlines()[-1])
 
 
 def _rows(db: sqlite3.Connection, kind: type[R], query: str) -> Iterator[R]:

@@ -30,6 +30,8 @@ APPLICATION_ID = 0x4C4C4D46
 SCHEMA_VERSION = 1
 RESERVE_BYTES = 256 * 1024
 """Enough for SQLite to commit a status when nothing else is left on the disk."""
+READER_WAIT_MS = 1000
+"""How long the end of a recording waits for somebody who reads the file."""
 
 
 class DiskFullError(ProgramFailedError):
@@ -45,12 +47,22 @@ class ProfileWriter:
         self._frames: dict[FrameKey, int] = {}
         self._reserve = path.with_name(path.name + "-reserve")
         try:
-            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._create(version, mode, max_pages)
+            self._open(version, mode, max_pages)
+        except DiskFullError as error:
+            raise UsageError(str(error)) from error
         except (OSError, sqlite3.Error) as error:
-            self._reserve.unlink(missing_ok=True)
             raise UsageError(f"can't write {path}: {error}") from error
+
+    def _open(self, version: str, mode: str, max_pages: int | None) -> None:
+        if self.path.exists() and self.path.stat().st_size:
+            raise FileExistsError("there is a file of that name")
+        with contextlib.ExitStack() as undo:
+            undo.callback(remove_profile, self.path)
+            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            undo.callback(self._db.close)
+            self._create(version, mode, max_pages)
+            undo.pop_all()
 
     def _create(self, version: str, mode: str, max_pages: int | None) -> None:
         db = self._db
@@ -161,7 +173,7 @@ class ProfileWriter:
         return number
 
     def finish(self, status: Status, reason: str | None = None) -> None:
-        """Say how the run ended and close into a single file."""
+        """Say how the run ended and close, into a single file where that can be."""
         ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._reserve.unlink(missing_ok=True)
         reason = storable(reason) if reason else None
@@ -172,15 +184,30 @@ class ProfileWriter:
                     "UPDATE run SET ended_at = ?, status = ?, reason = ? WHERE id = 1",
                     (ended, status, reason),
                 )
-            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._into_one_file()
         finally:
             self._db.close()
+
+    def _into_one_file(self) -> None:
+        """Fold the write-ahead log into the file, unless somebody reads it or the disk is full.
+
+        Then the log stays beside the file: all is committed, and readers find it there.
+        """
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._db.execute(f"PRAGMA busy_timeout = {READER_WAIT_MS}")
+            self._db.execute("PRAGMA journal_mode = DELETE")
 
     def abandon(self) -> None:
         """Close and remove the file: nothing was recorded that anybody could want."""
         self._db.close()
-        for suffix in ("", "-wal", "-shm", "-reserve", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        remove_profile(self.path)
+
+
+def remove_profile(path: Path) -> None:
+    """The file and all that lies beside it; what can't be removed wasn't made."""
+    for suffix in ("", "-wal", "-shm", "-reserve", "-journal"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
 
 
 def _plain(values: Iterable[object]) -> list[object]:

@@ -1,0 +1,58 @@
+"""Does a profile keep what its rows promise? A file can be sound to SQLite and yet no profile.
+
+Each check is one scan by SQLite itself: looking at every value from Python would cost more than reading it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+_STORED_AS: dict[Any, tuple[str, ...]] = {
+    NoneType: ("null",),
+    bool: ("integer",),
+    int: ("integer",),
+    float: ("integer", "real"),
+    str: ("text",),
+}
+_REFERENCES = {
+    "a cell of an unknown window": "FROM cell WHERE window NOT IN (SELECT id FROM window)",
+    "a cell of an unknown node": "FROM cell WHERE node NOT IN (SELECT id FROM node)",
+    "a cell of an unknown metric": "FROM cell WHERE metric NOT IN (SELECT id FROM metric)",
+    "a node of an unknown frame": "FROM node WHERE frame NOT IN (SELECT id FROM frame)",
+    "a node below an unknown one": "FROM node WHERE parent NOT IN (SELECT id FROM node)",
+    "a node above itself": "FROM node WHERE parent >= id",
+}
+
+
+def broken_reference(db: sqlite3.Connection) -> str | None:
+    """The first kind of row that names what isn't there, in words."""
+    for words, query in _REFERENCES.items():
+        if db.execute(f"SELECT 1 {query} LIMIT 1").fetchone():
+            return words
+    return None
+
+
+def unkept_promise(db: sqlite3.Connection, kinds: Mapping[str, type]) -> str | None:
+    """The first table with a value that its row's field can't hold, in words."""
+    for table, kind in kinds.items():
+        wrong = " OR ".join(
+            f"typeof({column}) NOT IN ({stored})" for column, stored in _promises(kind).items()
+        )
+        if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
+            return f"a value of the wrong type in table {table}"
+    return None
+
+
+def _promises(kind: type) -> dict[str, str]:
+    """SQLite's types for each column, quoted."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if get_origin(hint) is not ClassVar}
+    return {name: ", ".join(sorted(f"'{t}'" for t in _stored(hint))) for name, hint in hints.items()}
+
+
+def _stored(hint: Any) -> set[str]:
+    if isinstance(hint, UnionType):
+        return set().union(*map(_stored, get_args(hint)))
+    return set(_STORED_AS[str if get_origin(hint) is Literal else hint])
