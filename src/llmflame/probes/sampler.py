@@ -27,7 +27,7 @@ RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
 COST_SHARE = 0.02
 """A sample is never taken sooner than its predecessor's cost allows: stacks of imports are hundreds deep."""
-MAX_CHARGE_NS = 250_000_000
+MAX_CHARGE_NS = 500_000_000
 """What one sample can speak for, beside the CPU time that the main thread took since the last one: a call
 that keeps the interpreter's lock keeps the sampler out, and its stack is seen right after it. The rest is a
 machine that had no time for the sampler: unattributed."""

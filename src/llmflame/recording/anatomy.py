@@ -22,8 +22,11 @@ the caches."""
 
 
 def anchor_steps(windows: tuple[int, ...] = WINDOW_STEPS) -> frozenset[int]:
-    """The steps near each decode window that are timed module by module."""
-    return frozenset(step + lag for step in windows if step for lag in ANCHOR_LAG) - frozenset(windows)
+    """The steps near each decode window that are timed module by module.
+
+    The first window's are those of the requests before, which are timed for nothing else.
+    """
+    return frozenset(step + lag for step in windows if step > 1 for lag in ANCHOR_LAG) - frozenset(windows)
 
 
 @dataclass(slots=True)
