@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from llmflame.analysis.coverage import wall_coverage
+from llmflame.analysis.paging import mapped_bytes, page_fault_ns, warmth, weights_cached_share
 from llmflame.analysis.phases import gap_ns, parts_of, phase_spans, run_wall_ns, waiting
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
 from llmflame.analysis.tree import Tree
 from llmflame.store.profile import Profile
 from llmflame.store.rows import SpanRow
+from llmflame.units import percent
 
 COLUMNS = (
     Column("phase", "text", "Phase"),
@@ -21,8 +23,10 @@ COLUMNS = (
     Column("host_peak_bytes", "bytes", "Peak RSS"),
     Column("device_peak_bytes", "bytes", "Device peak"),
     Column("read_bytes", "bytes", "Read"),
+    Column("mapped_bytes", "bytes", "Mapped"),
     Column("minor_faults", "count", "Minor flt"),
     Column("major_faults", "count", "Major flt"),
+    Column("page_fault_ns", "ns", "Faulting"),
     Column("coverage", "share", "Named"),
 )
 
@@ -36,18 +40,23 @@ def phases_table(profile: Profile, tree: Tree, phases: tuple[str, ...] = ()) -> 
     for span in spans:
         if phases and span.name not in phases:
             continue
-        rows.append(_row(span, span.name, None, whole, coverage.get(span.name)))
-        rows += [_row(part, span.name, part.name, whole, None) for part in parts_of(profile, span)]
+        rows.append(_row(profile, span, (span.name, None), whole, coverage.get(span.name)))
+        rows += [_row(profile, part, (span.name, part.name), whole, None) for part in parts_of(profile, span)]
     gap = gap_ns(profile)
     notes: tuple[str, ...] = ()
     if gap and not phases:
-        rows.append(("between phases", None, gap, ratio(gap, whole), *[None] * 9, 0.0))
+        rows.append(("between phases", None, gap, ratio(gap, whole), *[None] * 11, 0.0))
         notes = ("Between phases of a request the recorder reads memory peaks.",)
+    cached = weights_cached_share(profile)
+    if cached is not None:
+        notes += (f"Before the load {percent(cached)} of the weights' file was cached: {warmth(cached)}.",)
     return Table("phases", COLUMNS, tuple(rows), notes)
 
 
-def _row(span: SpanRow, phase: str, part: str | None, whole: int, coverage: float | None) -> Row:
-    parts = waiting(span)
+def _row(
+    profile: Profile, span: SpanRow, names: tuple[str, str | None], whole: int, coverage: float | None
+) -> Row:
+    parts, (phase, part) = waiting(span), names
     return (
         phase,
         part,
@@ -60,7 +69,9 @@ def _row(span: SpanRow, phase: str, part: str | None, whole: int, coverage: floa
         span.peak_rss_bytes,
         span.device_peak_bytes,
         span.read_bytes,
+        mapped_bytes(profile, span) if part is None else None,
         span.minor_faults,
         span.major_faults,
+        page_fault_ns(profile, span),
         coverage,
     )

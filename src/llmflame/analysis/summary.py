@@ -10,6 +10,7 @@ from typing import Any
 from llmflame.analysis.coverage import bytes_coverage, wall_coverage
 from llmflame.analysis.latency import latency, phase_seconds
 from llmflame.analysis.machine import machine_summary
+from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached_share
 from llmflame.analysis.phases import decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.top import top_frames
@@ -42,6 +43,7 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
         "machine": machine_summary(list(profile.machine)),
         "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
         "phases": _phases(profile, covered),
+        "weights_cached": weights_cached_share(profile),
         "latency": _latency(profile),
         "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
         "cost": cost(profile, run),
@@ -61,11 +63,17 @@ def _phases(profile: Profile, covered: Mapping[str, float]) -> list[dict[str, An
             "coverage": covered.get(span.name),
             "waiting": _seconds(asdict(waiting(span))),
             "read_bytes": span.read_bytes,
+            "mapped_bytes": mapped_bytes(profile, span),
+            "page_fault_s": _seconds_of(page_fault_ns(profile, span)),
             "minor_faults": span.minor_faults,
             "major_faults": span.major_faults,
         }
         for span in phase_spans(profile)
     ]
+
+
+def _seconds_of(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e9
 
 
 def _seconds(parts: dict[str, int | None]) -> dict[str, float | None]:

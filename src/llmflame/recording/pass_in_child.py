@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmflame.probes.faults import minor_fault_cost_ns
 from llmflame.probes.spans import Place
 from llmflame.recording import cold_start
 from llmflame.recording.session import Session
@@ -60,6 +61,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
             run(_Nowhere(), workload.new_tokens)
     sampling.report(session)
     session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
+    session.report("faults", "minor fault cost", minor_fault_cost_ns(session.counters), "ns")
     _describe(session, pipeline, workload, count)
     from llmflame.recording.passes import clean_request
 
