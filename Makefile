@@ -28,8 +28,8 @@ page: web/node_modules
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Torch comes first and alone, at the pinned version: as part of a larger request pip may take a newer
-# release with several gigabytes of CUDA libraries.
+# Torch comes first and alone, at the pinned version, so that nothing later asks for a newer one. Which build pip
+# takes is its index' choice: the common index for Linux on x86-64 carries the CUDA build, of several gigabytes.
 $(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install -q "$(TORCH)"
 	$(PIP) install -q -c constraints.txt -e ".[run]"

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": {"store", "errors"},
     "subjects": {"errors", "store"},
     "analysis": {"store", "errors", "units"},
-    "views": {"analysis", "store", "units", "errors", "atomic"},
+    "views": {"analysis", "store", "units", "errors"},
     "recording": {"probes", "store", "subjects", "errors", "atomic"},
     "cli": (ALL - {"cli"}) | {"errors", "units", "atomic"},
     "__main__": {"cli"},

@@ -28,6 +28,8 @@ def profile(
     tokenizer: Any = None,
     output: str | Path | None = None,
     force: bool = False,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
     **workload: Any,
 ) -> Profile:
     """Profile a text generation and return the profile.
@@ -36,14 +38,20 @@ def profile(
     run in fresh processes; or a live `transformers` pipeline, or a model with its `tokenizer`, run in this
     one: a warm-up, the clean requests, and two more for the anatomy. `workload` takes the fields of
     `llmflame.recording.workload.Workload`: new_tokens, batch_size, repetitions, prompt_tokens, sample,
-    seed ... The file goes to `output`, or is read and removed where none is given.
+    seed, and for a name also dtype and device. The file goes to `output`, or is read and removed where
+    none is given.
 
     Raises UsageError for what can't be run, ProgramFailedError where a child process failed; an exception
     of a live model passes through unchanged.
     """
     from llmflame.recording.profile_live import profile_anything
 
-    return profile_anything(subject, prompt, tokenizer=tokenizer, output=output, force=force, **workload)
+    if prompt is not None:
+        workload["prompt"] = prompt
+    trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
+    return profile_anything(
+        subject, tokenizer=tokenizer, output=output, force=force, trust=trust, workload=workload
+    )
 
 
 def open(path: str | Path) -> Profile:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from llmflame.cli import profile as command
-from llmflame.cli.profile import chosen_device, slug
-from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.cli.profile import slug
+from llmflame.errors import ProgramFailedError
 from llmflame.recording.workload import DEFAULT_PROMPT, Workload
 from tests.cli.conftest import Invoke
 from tests.handmade import handmade
@@ -51,7 +50,6 @@ def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Record
     fake = Recorder()
     monkeypatch.setattr("llmflame.subjects.resolve.resolve", fake.resolve)
     monkeypatch.setattr("llmflame.recording.record.record", fake.record)
-    monkeypatch.setattr(command, "chosen_device", lambda device: "cpu" if device == "auto" else device)
     yield fake
 
 
@@ -188,18 +186,3 @@ def test_without_torch_the_line_says_what_to_install(
 )
 def test_default_file_name(model: str, name: str) -> None:
     assert slug(model) == name
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmflame.probes.gpu_count.gpu_count", lambda: 2)
-    assert [chosen_device(name) for name in ("auto", "cpu", "cuda", "cuda:1")] == [
-        "cuda",
-        "cpu",
-        "cuda",
-        "cuda:1",
-    ]
-    monkeypatch.setattr("llmflame.probes.gpu_count.gpu_count", lambda: 0)
-    assert chosen_device("auto") == "cpu"
-    for name in ("", "tpu", "cuda:x", "cpu:0", "cuda:"):
-        with pytest.raises(UsageError, match="--device is"):
-            chosen_device(name)

@@ -143,6 +143,31 @@ def test_recorder_without_passes_records_the_block_once(tiny_pipeline: Any, tmp_
     assert_conserved(profile)
 
 
+def test_generations_of_one_block_are_requests_of_their_own(tiny_pipeline: Any, tmp_path: Path) -> None:
+    """A second prompt's prefill was once taken for a decode step of the first."""
+    model, ids = tiny_pipeline.model, torch.arange(1, 9).reshape(1, 8)
+    with llmflame.Recorder(model, tmp_path / "a.llmflame") as recorder:
+        model.generate(ids, max_new_tokens=4, do_sample=False)
+        model.generate(ids[:, :5], max_new_tokens=3, do_sample=False)
+    profile = recorder.profile
+    assert [s.step for s in decode_steps(profile, repetition=0)] == [1, 2, 3]
+    assert [s.kv_tokens for s in decode_steps(profile, repetition=1)] == [5, 6]
+    assert_conserved(profile)
+
+
+def test_a_live_model_has_its_dtype_and_device(tiny_pipeline: Any) -> None:
+    with pytest.raises(UsageError, match="dtype"):
+        llmflame.profile(tiny_pipeline, PROMPT, dtype="bfloat16")
+
+
+def test_an_old_profile_stays_until_the_new_one_is_whole(tiny_pipeline: Any, tmp_path: Path) -> None:
+    output = tmp_path / "a.llmflame"
+    llmflame.profile(tiny_pipeline, PROMPT, new_tokens=2, repetitions=1, output=output)
+    with llmflame.Recorder(tiny_pipeline.model, output, force=True):
+        assert llmflame.open(output).run.status == "complete"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.llmflame"]
+
+
 def test_the_programs_exception_passes_through_unchanged(tiny_pipeline: Any, tmp_path: Path) -> None:
     class Mine(Exception):
         pass
@@ -164,7 +189,8 @@ def test_leaving_the_loop_early_leaves_no_hook(tiny_pipeline: Any, tmp_path: Pat
             if name == "clean":
                 break
     assert hooks_of(model) == 0
-    assert recorder.profile.run.status == "complete"
+    assert recorder.profile.run.status == "partial"
+    assert "passes()" in (recorder.profile.run.reason or "")
 
 
 def test_an_existing_file_is_not_overwritten(tiny_pipeline: Any, tmp_path: Path) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmflame.recording.record import _move_profile
 from llmflame.store.profile import read_profile
 from llmflame.store.rows import GaugeRow
-from llmflame.store.writer import ProfileWriter
+from llmflame.store.writer import ProfileWriter, move_profile
 
 
 def _writer(path: Path, version: str) -> ProfileWriter:
@@ -23,7 +22,7 @@ def test_a_killed_recordings_log_is_not_replayed_into_its_successor(tmp_path: Pa
     assert old.with_name("run.llmflame-wal").stat().st_size
     new = tmp_path / ".run.llmflame.1"
     _writer(new, "new").finish("complete")
-    _move_profile(new, old)
+    move_profile(new, old)
     profile = read_profile(old)
     assert profile.run.llmflame_version == "new"
     assert [gauge.name for gauge in profile.gauges] == ["new"]
@@ -39,6 +38,6 @@ def test_a_log_that_could_not_be_folded_in_goes_along(tmp_path: Path) -> None:
     reader = sqlite3.connect(new)
     reader.execute("SELECT * FROM gauge").fetchone()
     writer.finish("complete")
-    _move_profile(new, output)
+    move_profile(new, output)
     reader.close()
     assert read_profile(output).run.status == "complete"

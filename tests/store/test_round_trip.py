@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmflame.store import metrics
 from llmflame.store.model import Fact, Frame
-from llmflame.store.observed import FrameKey, ObservedTree, frame_key
+from llmflame.store.observed import FrameKey, ObservedTree
 from llmflame.store.profile import Profile, read_profile
 from llmflame.store.rows import (
     AnchorRow,
@@ -126,7 +126,8 @@ def read_paths(profile: Profile) -> Paths:
         number: int | None = cell.node
         while number is not None:
             node = profile.nodes[number]
-            path.append(frame_key(profile.frames[node.frame]))
+            frame = profile.frames[node.frame]
+            path.append((frame.kind, frame.name, frame.file, frame.line, frame.module))
             number = node.parent
         key = (cell.window, profile.metrics[cell.metric].name, tuple(reversed(path)))
         assert key not in found

@@ -15,7 +15,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`name` is for programs, `label` for people. Units: text, ns, bytes, count, share, index, flag."""
+    """`name` is for programs, `label` for people. Units: text, ns, bytes, count, share, index, any."""
 
     name: str
     unit: str

@@ -97,7 +97,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
         sample=sample,
         stop_at_eos=stop_at_eos,
         dtype=dtype,
-        device=chosen_device(device),
+        device=device,
         seed=seed,
     )
     workload.check(None)
@@ -112,17 +112,6 @@ def slug(model: str) -> str:
     if last.lower().endswith(".gguf"):
         last = last[: -len(".gguf")]
     return re.sub(r"[^\w.+-]+", "-", last, flags=re.ASCII).strip("-.")[:80] or "model"
-
-
-def chosen_device(device: str) -> str:
-    """`auto` becomes `cuda` where a GPU is seen, else `cpu`. Raises UsageError for what is no device."""
-    if device == "auto":
-        from llmflame.probes.gpu_count import gpu_count
-
-        return "cuda" if gpu_count() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
-        raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not `{device}`")
-    return device
 
 
 def _check_installed() -> None:

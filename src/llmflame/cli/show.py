@@ -70,7 +70,15 @@ def show(  # noqa: PLR0913  each option is a parameter
     from llmflame.store.profile import read_profile
 
     phases = tuple(dict.fromkeys(phase or ()))
-    _refuse_useless(view, sort=sort, depth=depth, min_share=min_share, phases=phases)
+    _refuse_useless(
+        view,
+        sort=sort,
+        depth=depth,
+        min_share=min_share,
+        phases=phases,
+        all_frames=all_frames,
+        limit=limit,
+    )
     with no_collection():
         profile = read_profile(file)
         if view is View.summary:
@@ -121,9 +129,11 @@ def _refuse_useless(view: View, **options: Any) -> None:
         "depth": {View.tree},
         "min_share": {View.tree},
         "phases": {View.phases, View.tree, View.ops, View.functions},
+        "all_frames": {View.tree, View.functions},
+        "limit": set(View) - {View.machine},
     }
     for name, views in useful.items():
-        if options[name] not in (None, ()) and view not in views:
+        if options[name] not in (None, (), False) and view not in views:
             option = "--phase" if name == "phases" else f"--{name.replace('_', '-')}"
             names = " and ".join(sorted(f"--view {each.value}" for each in views))
             raise UsageError(f"{option} goes with {names}, not with --view {view.value}")

@@ -1,4 +1,4 @@
-"""Samples the Python stacks of all threads at a fixed rate, outside the stretches that are timed to be true.
+"""Samples the Python stacks of the main thread and of thread pools, outside of what is timed to be true.
 
 Each sample is weighted by the time since the last one, because samples bunch behind long native calls; a
 stretch's weights add up to its wall time exactly. Worker threads are charged beside the wall, below the

@@ -88,7 +88,10 @@ def _synchronize() -> None:
 def refuse_taken_slot() -> None:
     """Tracers share one hook of the interpreter and silently blind each other: one at a time."""
     # A torch.profiler without stacks leaves the hook free, but a window inside it would end its session.
-    if sys.getprofile() is not None or torch._C._autograd._profiler_enabled():
+    taken = sys.getprofile() is not None
+    if sys.version_info >= (3, 12):  # where cProfile has a slot of its own
+        taken = taken or sys.monitoring.get_tool(sys.monitoring.PROFILER_ID) is not None
+    if taken or torch._C._autograd._profiler_enabled():
         raise UsageError(
             "another profiler (cProfile, memray, torch.profiler ...) is active in this process: "
             "stop it first, two would blind each other"

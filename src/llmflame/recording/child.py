@@ -28,7 +28,7 @@ def main() -> int:
     """Run the pass that the parent asked for; what happens is told through the pipe."""
     order = json.loads(sys.stdin.buffer.readline())
     sink = PipeSink(os.fdopen(order["pipe"], "wb"))
-    _die_with_parent()
+    _die_with_parent(order["parent"])
     try:
         from llmflame.recording.pass_in_child import run_pass
 
@@ -50,13 +50,13 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """A recorder that is killed must not leave a model behind that nobody watches."""
     if sys.platform != "linux":
         return
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
+    if os.getppid() != parent:  # it ended before the line above
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""Import and load: under the sampler of all threads in the clean pass, under the tracer in the anatomy."""
+"""Import and load: under the sampler in the clean pass, under the tracer in the anatomy pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from llmflame.probes.pagecache import cached_share
 from llmflame.probes.pools import PoolLinks
 from llmflame.probes.sampler import RATE_HZ, StackSampler, sampled_tree
-from llmflame.recording.loading import check_device, import_libraries, load_pipeline
+from llmflame.recording.loading import import_libraries, load_pipeline, resolve_device
 from llmflame.recording.session import Phase, Session
 from llmflame.recording.workload import Workload
 from llmflame.subjects.checkpoint import Checkpoint
@@ -28,14 +28,14 @@ def import_and_load(
     """The pipeline, with both phases recorded. Raises UsageError for a device or folder that won't do."""
     with importing(session, "import") as phase:
         import_libraries(phase.part)
-    check_device(workload.device)
+    session.device_name = resolve_device(workload.device)
     cached = cached_share(checkpoint.weight_files)
     session.report("page cache", "weights cached before load", cached, "share")
     with loading(session, "load") as phase:
-        pipeline = load_pipeline(checkpoint, workload.dtype, workload.device, phase.part)
+        pipeline = load_pipeline(checkpoint, workload.dtype, session.device_name, phase.part)
     from llmflame.probes.device import Device
 
-    session.device = Device(workload.device)
+    session.device = Device(session.device_name)
     return pipeline
 
 
@@ -46,26 +46,16 @@ def plain(session: Session, name: str) -> Iterator[Phase]:
         yield phase
 
 
-class Traced:
-    """Operators and allocations of this thread, without Python frames: a load has a million of those."""
-
-    def __init__(self, *, cuda: bool) -> None:
-        self._cuda = cuda
-
-    def __call__(self, session: Session, name: str) -> contextlib.AbstractContextManager[Phase]:
-        """A `Watch`."""
-        return _traced(session, name, self._cuda)
-
-
 @contextlib.contextmanager
-def _traced(session: Session, name: str, cuda: bool) -> Iterator[Phase]:
+def traced(session: Session, name: str) -> Iterator[Phase]:
+    """Operators and allocations of this thread, without Python frames: a load has a million of those."""
     from llmflame.probes import tracing
     from llmflame.probes.eventtree import Modules
     from llmflame.recording.anatomy import read_windows
 
     with session.phase(name) as phase:
         phase.treatment, phase.part_marker = "traced", tracing.part
-        window = tracing.Window(name, None, cuda=cuda, stacks=False)
+        window = tracing.Window(name, None, cuda=session.device_name != "cpu", stacks=False)
         window.open()
         yield phase
         recorded = window.close()

@@ -21,12 +21,13 @@ from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.recording import passes
 from llmflame.recording.requests import marked_pipeline
-from llmflame.recording.session import PhasePeaks, Session, log_request
+from llmflame.recording.session import Session
+from llmflame.recording.single import SingleRun
 from llmflame.recording.subject_facts import model_facts
 from llmflame.recording.version import version
 from llmflame.store.profile import Profile, read_profile
 from llmflame.store.rows import PassName, PassRow, Status
-from llmflame.store.writer import ProfileWriter, Scalar, remove_profile
+from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
 from llmflame.subjects import cache
 
 
@@ -40,7 +41,8 @@ class Recorder:
                 model.generate(**inputs, max_new_tokens=64)
         recorder.profile
 
-    What can't be repeated is recorded once, undisturbed, without `passes`:
+    What can't be repeated is recorded once, undisturbed, without `passes`; each generation in the block is a
+    request:
 
         with llmflame.Recorder(model, "run.llmflame"):
             chat(model)
@@ -65,9 +67,11 @@ class Recorder:
         self._force = force
         self._repetitions = repetitions
         self._writer: ProfileWriter | None = None
-        self._single: _Single | None = None
+        self._single: SingleRun | None = None
         self._sessions = contextlib.ExitStack()
         self._repeated = False
+        self._walked = False
+        self._unfinished = self.output
         self._began_ns = 0
         self._profile: Profile | None = None
 
@@ -81,14 +85,15 @@ class Recorder:
     def __enter__(self) -> Recorder:
         refuse_taken_slot()
         check_writable(self.output, force=self._force)
-        remove_profile(self.output)
         self._began_ns = time.perf_counter_ns()
-        self._writer = ProfileWriter(self.output, version=version(), mode="in-process")
+        # The old file stays until the new one is whole.
+        self._unfinished = unfinished_beside(self.output)
+        self._writer = ProfileWriter(self._unfinished, version=version(), mode="in-process")
         try:
             self._writer.facts(read_machine(cache.folder()))
             self._writer.subject({"model": _name_of(self._model), "source": "a live object"})
             self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
-            self._single = _Single(self._session("clean"), self._model, self._pipeline)
+            self._single = SingleRun(self._session("clean"), self._model, self._pipeline)
             self._single.begin()
         except BaseException:
             self._sessions.close()
@@ -102,6 +107,8 @@ class Recorder:
         writer = self._writer
         assert writer is not None
         status, reason = _ending(error)
+        if self._repeated and not self._walked and error is None:
+            status, reason = "partial", "the loop over passes() was left before its end"
         with self._sessions:
             if self._single is not None:
                 self._single.end(keep=not self._repeated and kind is None)
@@ -109,6 +116,7 @@ class Recorder:
                     self._pass_row("clean", self._began_ns, status, reason, self._single.session)
                     writer.subject(self._single.session.seen_shape)
         writer.finish(status, reason)
+        move_profile(self._unfinished, self.output)
         self._writer = None
         self._profile = read_profile(self.output)
 
@@ -142,6 +150,7 @@ class Recorder:
         yield from self._once(session, 1, "anchors")
         yield from self._once(session, 0, "windows")
         self._pass_row("anatomy", begin, "complete", None, session)
+        self._walked = True
 
     def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
         """Run the body of the caller's loop as one request under a pass' instruments."""
@@ -172,38 +181,6 @@ class Recorder:
         now = time.perf_counter_ns()
         start, peak = begin_ns - self._began_ns, session.highest_rss_bytes or None
         self._writer.rows([PassRow(name, status, reason, None, start, now - begin_ns, peak)])
-
-
-class _Single:
-    """The whole with-block as one undisturbed request, for what can't be repeated."""
-
-    def __init__(self, session: Session, model: Any, pipeline: Any) -> None:
-        self.session = session
-        self._model = model
-        self._peaks = PhasePeaks(session)
-        self._probe = RequestProbe(session.counters, opening=self._peaks.opening, closing=self._peaks.closing)
-        self._stack = contextlib.ExitStack()
-        self._pipeline = pipeline
-        self._ended = False
-
-    def begin(self) -> None:
-        """Attach the hooks."""
-        self._probe.attach(self._model)
-        self._stack.callback(self._probe.detach)
-        if self._pipeline is not None:
-            self._stack.enter_context(marked_pipeline(self._pipeline, self._probe))
-        self._probe.enter("prepare")
-
-    def end(self, *, keep: bool) -> None:
-        """Detach them; write the request's spans where they are wanted."""
-        if self._ended:
-            return
-        self._ended = True
-        sections = self._probe.finish()
-        self._stack.close()
-        if keep:
-            log_request(self.session, sections, repetition=0, peaks=self._peaks.take(), treatments={})
-            self.session.flush()
 
 
 def _name_of(model: Any) -> str:

@@ -32,10 +32,12 @@ def import_libraries(part: Part) -> None:
         )
 
 
-def check_device(name: str) -> None:
-    """Raise UsageError for a device that isn't there."""
+def resolve_device(name: str) -> str:
+    """torch's name of a device; `auto` is CUDA where torch can use it. Raises UsageError for none there."""
     import torch
 
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -52,6 +54,7 @@ def check_device(name: str) -> None:
             )
     elif device.type != "cpu":
         raise UsageError(f"device {name}: llmflame runs models on cpu and cuda")
+    return name
 
 
 def load_pipeline(checkpoint: Checkpoint, dtype: str, device: str, part: Part) -> Any:

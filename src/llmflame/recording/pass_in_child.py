@@ -47,7 +47,15 @@ def _checkpoint(fields: dict[str, Any]) -> Checkpoint:
 def _log_startup(session: Session, spawned_ns: int, began_ns: int, began_cpu_ns: int) -> None:
     """From the moment the parent asked for a process until its first instruction here."""
     now = session.counters.read()
-    end = now._replace(time_ns=began_ns, thread_cpu_ns=began_cpu_ns, process_cpu_ns=began_cpu_ns)
+    end = now._replace(
+        time_ns=began_ns,
+        thread_cpu_ns=began_cpu_ns,
+        process_cpu_ns=began_cpu_ns,
+        run_queue_ns=None,  # nobody read these then
+        minor_faults=None,
+        major_faults=None,
+        read_bytes=None,
+    )
     begin = end._replace(time_ns=spawned_ns, thread_cpu_ns=0, process_cpu_ns=0)
     session.spans.log(Place("startup"), begin, end, peak_rss_bytes=session.peak().rss_bytes)
 
@@ -68,13 +76,13 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
     for repetition in range(workload.repetitions):
         session.progress(f"request {repetition + 1} of {workload.repetitions}, undisturbed")
         clean_request(session, pipeline.model, lambda probe: run(probe, workload.new_tokens), repetition)
+    session.sink.subject(session.seen_shape)  # a model may have ended early
 
 
 def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:
     # One thread, so that the tracer, which follows only the thread that started it, sees the whole load.
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
-    traced = cold_start.Traced(cuda=workload.device != "cpu")
-    pipeline = cold_start.import_and_load(session, checkpoint, workload, cold_start.plain, traced)
+    pipeline = cold_start.import_and_load(session, checkpoint, workload, cold_start.plain, cold_start.traced)
     run, _ = _request(pipeline, workload)
     from llmflame.recording import passes
 

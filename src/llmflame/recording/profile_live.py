@@ -4,50 +4,57 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmflame.errors import UsageError
 from llmflame.store.profile import Profile, read_profile
 
+if TYPE_CHECKING:
+    from llmflame.recording.workload import Workload
+
 
 def profile_anything(
     subject: Any,
-    prompt: str | None = None,
     *,
-    tokenizer: Any = None,
-    output: str | Path | None = None,
-    force: bool = False,
-    **workload: Any,
+    tokenizer: Any,
+    output: str | Path | None,
+    force: bool,
+    trust: Mapping[str, bool],
+    workload: Mapping[str, Any],
 ) -> Profile:
     """Profile MODEL by name in fresh processes, or a live object in this one. See `llmflame.profile`."""
     from llmflame.recording.workload import Workload
 
-    fields = dict(workload)
-    if prompt is not None:
-        fields["prompt"] = prompt
-    unknown = set(fields) - set(Workload.__dataclass_fields__)
+    unknown = set(workload) - set(Workload.__dataclass_fields__)
     if unknown:
         raise UsageError(f"profile() takes no {', '.join(sorted(unknown))}")
-    work = Workload(**fields)
-    if output is not None:
-        return _into(subject, work, tokenizer, Path(output), force)
-    with tempfile.TemporaryDirectory(prefix="llmflame-") as folder:
-        return _into(subject, work, tokenizer, Path(folder) / "run.llmflame", force)
+    named = isinstance(subject, str | Path)
+    settled = [] if named else [name for name in ("dtype", "device") if name in workload]
+    if settled:
+        raise UsageError(f"a live model has its {settled[0]} already: move it yourself, or name a model")
+    work = Workload(**workload)
+    with contextlib.ExitStack() as stack:
+        if output is None:
+            output = (
+                Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmflame-"))) / "run.llmflame"
+            )
+        if named:
+            return _by_name(str(subject), work, Path(output), force, trust)
+        return _live(subject, work, tokenizer, Path(output), force)
 
 
-def _into(subject: Any, work: Any, tokenizer: Any, output: Path, force: bool) -> Profile:
-    if isinstance(subject, str | Path):
-        from llmflame.recording.record import record
-        from llmflame.subjects.progress import silent
-        from llmflame.subjects.resolve import resolve
+def _by_name(spec: str, work: Workload, output: Path, force: bool, trust: Mapping[str, bool]) -> Profile:
+    from llmflame.recording.record import record
+    from llmflame.subjects.progress import silent
+    from llmflame.subjects.resolve import resolve
 
-        record(resolve(str(subject), progress=silent), work, output, force=force)
-        return read_profile(output)
-    return _live(subject, work, tokenizer, output, force)
+    record(resolve(spec, progress=silent, **trust), work, output, force=force)
+    return read_profile(output)
 
 
-def _live(subject: Any, work: Any, tokenizer: Any, output: Path, force: bool) -> Profile:
+def _live(subject: Any, work: Workload, tokenizer: Any, output: Path, force: bool) -> Profile:
     import torch
 
     from llmflame.recording.live import Recorder
@@ -60,7 +67,8 @@ def _live(subject: Any, work: Any, tokenizer: Any, output: Path, force: bool) ->
     check_context(count, work.new_tokens, getattr(pipeline.model.config, "max_position_embeddings", None))
     call = pipeline_call(pipeline, [text] * work.batch_size, work)
     recorder = Recorder(pipeline, output, force=force, repetitions=work.repetitions)
-    with recorder, generation_defaults(pipeline.model, work), _state_kept():
+    # Seeding must not change the caller's random state, on whatever device it is.
+    with recorder, generation_defaults(pipeline.model, work), torch.random.fork_rng():
         recorder.describe(prompt=work.prompt, prompt_tokens=count)
         for _ in recorder.passes():
             torch.manual_seed(work.seed)
@@ -74,15 +82,3 @@ def _pipeline(model: Any, tokenizer: Any) -> Any:
     from transformers import pipeline
 
     return pipeline("text-generation", model=model, tokenizer=tokenizer, device=model.device)
-
-
-@contextlib.contextmanager
-def _state_kept() -> Any:
-    """The caller's random state is the caller's: put back what seeding changed."""
-    import torch
-
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

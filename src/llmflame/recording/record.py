@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +14,11 @@ from llmflame.recording.supervisor import PassRunner
 from llmflame.recording.version import version
 from llmflame.recording.workload import Workload
 from llmflame.store.rows import Status
-from llmflame.store.writer import ProfileWriter, Scalar
+from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
 from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
 PASSES = ("clean", "anatomy")
-LOG_SUFFIXES = ("-wal", "-shm")
-"""Files that SQLite keeps beside a database that was not closed."""
 
 
 def record(
@@ -40,7 +37,7 @@ def record(
     workload.check(checkpoint.context_tokens)
     facts = read_machine(cache.folder(), with_torch=False)
     # The old file stays until the new one is known to have something in it.
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}") if output.exists() else output
+    unfinished = unfinished_beside(output)
     writer = ProfileWriter(unfinished, version=version(), mode="processes")
     try:
         writer.facts(facts)
@@ -60,22 +57,7 @@ def record(
 def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status, reason: str | None) -> None:
     with contextlib.suppress(LlmflameError) if status != "complete" else contextlib.nullcontext():
         writer.finish(status, reason)
-    if unfinished != output:
-        _move_profile(unfinished, output)
-
-
-def _move_profile(source: Path, target: Path) -> None:
-    """Move a profile over another, each with what may lie beside it.
-
-    A log that belongs to the replaced file would be replayed into the new one.
-    """
-    for suffix in LOG_SUFFIXES:
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
-    source.replace(target)
-    for suffix in LOG_SUFFIXES:
-        beside = source.with_name(source.name + suffix)
-        if beside.exists():
-            beside.replace(target.with_name(target.name + suffix))
+    move_profile(unfinished, output)
 
 
 def _ending(error: BaseException) -> tuple[Status, str]:

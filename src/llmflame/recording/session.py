@@ -44,6 +44,7 @@ class Session:
         self.high_water = HighWaterMark()
         self.device: Device | None = None
         """Known once the libraries are imported: this module must not import torch before that is timed."""
+        self.device_name = "cpu"
         self._rows: list[Row] = []
         self.spans = SpanLog(pass_name, origin_ns, self._rows.append)
         self._window_ids = itertools.count(FIRST_WINDOW[pass_name])
@@ -101,7 +102,6 @@ class Session:
         if self.device is not None:
             self.device.synchronize()
         end = self.counters.read()
-        phase.ended(end)
         peaks = self.peak()
         self.spans.log(
             Place(name, treatment=phase.treatment),
@@ -125,7 +125,6 @@ class Phase:
         self.treatment: Treatment = "clean"
         self.disk_wait_ns: int | None = None
         self.begin: Edge | None = None
-        self.end: Edge | None = None
         self.part_marker: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _name: (
             contextlib.nullcontext()
         )
@@ -139,10 +138,6 @@ class Phase:
             yield
         end = self._session.counters.read()
         self._session.spans.log(Place(name, self.number, treatment=self.treatment), begin, end)
-
-    def ended(self, end: Edge) -> None:
-        """Called at the phase's last edge."""
-        self.end = end
 
 
 class PhasePeaks:

@@ -23,6 +23,7 @@ from llmflame.recording.workload import Workload
 from llmflame.store.rows import GaugeRow, PassRow, Status
 from llmflame.store.writer import ProfileWriter
 from llmflame.subjects.checkpoint import Checkpoint
+from llmflame.subjects.environment import own_import_path
 
 GAUGE_INTERVAL_S = 0.05
 """Read from outside the child, so that watching costs it nothing."""
@@ -92,13 +93,16 @@ class PassRunner:
         order = {
             "pass": pass_name,
             "pipe": write_end,
+            "parent": os.getpid(),
             "origin_ns": self._origin_ns,
             "checkpoint": fields,
             "workload": self._workload.to_dict(),
             "spawned_ns": time.perf_counter_ns(),
         }
         child = subprocess.Popen(
-            [sys.executable, "-m", "llmflame.recording.child"],
+            # -P: the folder that the person is in is data, not a place to import from.
+            [sys.executable, "-P", "-m", "llmflame.recording.child"],
+            env=own_import_path(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
@@ -177,7 +181,7 @@ def _ended(row: PassRow, begin_ns: int, status: Status, reason: str | None, told
 
 
 def _failure(told: _Told, code: int, stderr: IO[bytes]) -> str | None:
-    if told.done and code == 0:
+    if told.done:  # how long the interpreter takes to clear away a model is no failure of it
         return None
     if told.failure is not None:
         return told.failure["reason"]

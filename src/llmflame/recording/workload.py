@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from types import NoneType
 from typing import Any
@@ -29,6 +30,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "seed": ((int,), _WHOLE),
 }
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -43,7 +46,8 @@ class Workload:
     sample: bool = False
     stop_at_eos: bool = False
     dtype: str = "auto"
-    device: str = "cpu"
+    device: str = "auto"
+    """torch's name; `auto` is CUDA where torch can use it."""
     seed: int = 0
 
     def check(self, context_tokens: int | None) -> None:
@@ -56,6 +60,8 @@ class Workload:
             raise UsageError(f"--prompt-tokens must be at least 1, not {self.prompt_tokens}")
         if self.prompt is not None and not self.prompt:
             raise UsageError("the prompt is empty: give at least one character")
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not {self.device[:40]!r}")
         if self.seed not in SEEDS:
             raise UsageError(f"--seed must be from {SEEDS.start} to {SEEDS.stop - 1}, not {self.seed}")
         check_context(self.prompt_tokens or 1, self.new_tokens, context_tokens)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llmflame.store.model import Frame
-
 FrameKey = tuple[str, str, str | None, int | None, str | None]
 
 
@@ -70,8 +68,3 @@ class ObservedTree:
         for metric, (nodes, values) in cells.items():
             tree.cells[metric] = dict(zip(nodes, values, strict=True))
         return tree
-
-
-def frame_key(frame: Frame) -> FrameKey:
-    """A frame as the plain tuple that trees are keyed by."""
-    return (frame.kind, frame.name, frame.file, frame.line, frame.module)

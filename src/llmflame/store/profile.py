@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,24 +99,23 @@ def _read(db: sqlite3.Connection, path: Path) -> Profile:
     return Profile(
         path=path,
         run=run,
-        machine=tuple(_rows(db, Fact, "SELECT * FROM machine")),
-        subject=dict(db.execute("SELECT * FROM subject").fetchall()),
-        passes=tuple(_rows(db, PassRow, "SELECT * FROM pass ORDER BY start_ns")),
-        probe_reports=tuple(_rows(db, ProbeReportRow, "SELECT * FROM probe_report ORDER BY rowid")),
-        spans=tuple(_rows(db, SpanRow, "SELECT * FROM span ORDER BY pass_name, start_ns, id")),
-        frames={row[0]: Frame(*row[1:]) for row in db.execute("SELECT * FROM frame")},
-        nodes={node.id: node for node in _rows(db, Node, "SELECT * FROM node ORDER BY id")},
-        metrics={row[0]: Metric(*row[1:]) for row in db.execute("SELECT * FROM metric")},
-        windows=tuple(_rows(db, WindowRow, "SELECT * FROM window ORDER BY id")),
-        cells=tuple(_rows(db, CellRow, "SELECT * FROM cell")),
-        anchors=tuple(_rows(db, AnchorRow, "SELECT * FROM anchor ORDER BY pass_name, repetition, step")),
-        gauges=tuple(_rows(db, GaugeRow, "SELECT * FROM gauge ORDER BY rowid")),
+        machine=tuple(_rows(db, Fact, "machine")),
+        subject=dict(db.execute("SELECT name, value FROM subject").fetchall()),
+        passes=tuple(_rows(db, PassRow, "pass ORDER BY start_ns")),
+        probe_reports=tuple(_rows(db, ProbeReportRow, "probe_report ORDER BY rowid")),
+        spans=tuple(_rows(db, SpanRow, "span ORDER BY pass_name, start_ns, id")),
+        frames=_numbered(db, Frame, "frame"),
+        nodes={node.id: node for node in _rows(db, Node, "node ORDER BY id")},
+        metrics=_numbered(db, Metric, "metric"),
+        windows=tuple(_rows(db, WindowRow, "window ORDER BY id")),
+        cells=tuple(_rows(db, CellRow, "cell")),
+        anchors=tuple(_rows(db, AnchorRow, "anchor ORDER BY pass_name, repetition, step")),
+        gauges=tuple(_rows(db, GaugeRow, "gauge ORDER BY rowid")),
     )
 
 
 def _run(db: sqlite3.Connection, path: Path) -> Run:
-    columns = "llmflame_version, started_at, ended_at, status, reason, mode"
-    run = next(_rows(db, Run, f"SELECT {columns} FROM run"), None)
+    run = next(_rows(db, Run, "run"), None)
     if run is None:
         raise UnreadableProfileError(f"{path}: damaged (it doesn't say which run it is of)")
     if run.status == "recording":
@@ -198,6 +197,20 @@ def _broken_page(db: sqlite3.Connection) -> str | None:
     return None if verdict == "ok" else str(verdict.splitlines()[-1])
 
 
-def _rows(db: sqlite3.Connection, kind: type[R], query: str) -> Iterator[R]:
-    for row in db.execute(query):
+def _columns(kind: type) -> str:
+    """The columns that a row has. Others, of a newer minor schema, are left alone."""
+    if dataclasses.is_dataclass(kind):
+        names: Iterable[str] = (field.name for field in dataclasses.fields(kind))
+    else:
+        names = getattr(kind, "_fields", ())
+    return ", ".join(names)
+
+
+def _rows(db: sqlite3.Connection, kind: type[R], table: str) -> Iterator[R]:
+    """The rows of a table; `table` may say their order."""
+    for row in db.execute(f"SELECT {_columns(kind)} FROM {table}"):
         yield kind(*row)
+
+
+def _numbered(db: sqlite3.Connection, kind: type[R], table: str) -> dict[int, R]:
+    return {row[0]: kind(*row[1:]) for row in db.execute(f"SELECT id, {_columns(kind)} FROM {table}")}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -28,6 +29,8 @@ Scalar = str | int | float | bool | None
 APPLICATION_ID = 0x4C4C4D46
 """SQLite's own mark of a file's kind: "LLMF"."""
 SCHEMA_VERSION = 1
+LOG_SUFFIXES = ("-wal", "-shm")
+"""Files that SQLite keeps beside a database that was not closed."""
 RESERVE_BYTES = 256 * 1024
 """Enough for SQLite to commit a status when nothing else is left on the disk."""
 READER_WAIT_MS = 1000
@@ -201,6 +204,27 @@ class ProfileWriter:
         """Close and remove the file: nothing was recorded that anybody could want."""
         self._db.close()
         remove_profile(self.path)
+
+
+def unfinished_beside(output: Path) -> Path:
+    """Where to write while `output` exists and is to be replaced: it stays until the new file is whole."""
+    return output.with_name(f".{output.name}.{os.getpid()}") if output.exists() else output
+
+
+def move_profile(source: Path, target: Path) -> None:
+    """Move a profile over another, each with what may lie beside it.
+
+    A log that belongs to the replaced file would be replayed into the new one.
+    """
+    if source == target:
+        return
+    for suffix in LOG_SUFFIXES:
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    source.replace(target)
+    for suffix in LOG_SUFFIXES:
+        beside = source.with_name(source.name + suffix)
+        if beside.exists():
+            beside.replace(target.with_name(target.name + suffix))
 
 
 def remove_profile(path: Path) -> None:

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 from llmflame.errors import UsageError
+from llmflame.subjects.environment import own_import_path
 from llmflame.subjects.fetch_error import FetchError
 from llmflame.subjects.progress import Progress
 
@@ -78,10 +78,8 @@ def _follow(process: subprocess.Popen[str], progress: Progress) -> dict[str, str
 
 
 def _environment(offline: bool) -> dict[str, str]:
-    package_root = str(Path(__file__).resolve().parents[2])
-    search_path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     network = {"HF_HUB_OFFLINE": "1"} if offline else {"HF_HUB_ETAG_TIMEOUT": "5"}
-    return {**network, **os.environ, **_QUIET, **(network if offline else {}), "PYTHONPATH": search_path}
+    return {**network, **own_import_path(), **_QUIET, **(network if offline else {})}
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
