@@ -9,9 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not {"node_modules", ".venv"} & set(path.relative_to(ROOT).parts)
+    path for path in ROOT.rglob("*.md") if not {"node_modules", ".venv"} & set(path.relative_to(ROOT).parts)
 )
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 

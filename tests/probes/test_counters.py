@@ -24,7 +24,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Counte
         opened[1000 + len(opened)] = files[path]
         return 999 + len(opened)
 
-    monkeypatch.setattr(module, "_open", fake_open)
+    monkeypatch.setattr(module, "open_readable", fake_open)
     monkeypatch.setattr(os, "pread", lambda fd, count, at: opened[fd][at : at + count])
     monkeypatch.setattr(os, "close", lambda fd: opened.pop(fd))
     return Counters()
@@ -117,8 +117,8 @@ def test_closing_releases_every_descriptor_and_twice_is_harmless() -> None:
 
 
 def test_an_unreadable_file_is_no_source(tmp_path: Path) -> None:
-    assert module._open(str(tmp_path / "none")) is None
-    assert module._open(str(tmp_path)) is None, "a folder can be opened, but not read"
+    assert module.open_readable(str(tmp_path / "none")) is None
+    assert module.open_readable(str(tmp_path)) is None, "a folder can be opened, but not read"
 
 
 def test_the_cost_is_the_median_distance_of_readings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import llmflame
 from llmflame.probes import sampler as module
 from llmflame.probes.pools import PoolLinks
-from llmflame.probes.sampler import MAX_CHARGE_NS, StackSampler, Stretch, sampled_tree
+from llmflame.probes.sampler import STARVED_NS, StackSampler, Stretch, sampled_tree
 from llmflame.store.observed import ObservedTree
 
 MAIN = threading.main_thread().ident
@@ -54,6 +54,7 @@ class Threads:
         self.on_disk: set[int | None] = set()
         self.cpu_ns = 0
         self.resident = 0
+        self.starved_ns = 0
 
     def main(self, *codes: CodeType) -> None:
         assert MAIN is not None
@@ -67,6 +68,13 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
     monkeypatch.setattr(module, "_sleeps_on_storage", lambda task: task in fake.on_disk)
     monkeypatch.setattr(module, "_thread_cpu_clock", lambda _thread: 77)
     monkeypatch.setattr(StackSampler, "_resident", lambda _self: fake.resident)
+    seen = {"starved": 0}
+
+    def starved(_self: StackSampler) -> int:
+        growth, seen["starved"] = fake.starved_ns - seen["starved"], fake.starved_ns
+        return growth
+
+    monkeypatch.setattr(StackSampler, "_starved_growth", starved)
     real = time.clock_gettime_ns
     monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: fake.cpu_ns if clock == 77 else real(clock))
     yield fake
@@ -259,16 +267,34 @@ def test_time_on_cpu_never_exceeds_the_wall(threads: Threads) -> None:
     assert walls(sampled_tree(stretch), "on_cpu_ns") == {"f": 77}
 
 
-def test_a_sample_speaks_for_a_bounded_time_beside_the_cpu_it_saw(threads: Threads) -> None:
-    sampler, known = make(), module.MAX_CHARGE_NS
+def test_a_long_wait_for_the_interpreters_lock_is_the_stacks_that_is_seen_after_it(threads: Threads) -> None:
+    sampler = make()
     threads.main(F)
     sampler.switch("load", 0)
-    sampler.sample(known)
+    sampler.sample(10 * STARVED_NS)
+    assert walls(sampled_tree(end(sampler, 10 * STARVED_NS))) == {"f": 10 * STARVED_NS}
+
+
+def test_a_sampler_that_had_no_cpu_does_not_know_what_ran(threads: Threads) -> None:
+    sampler = make()
+    threads.main(F)
+    sampler.switch("load", 0)
+    sampler.sample(STARVED_NS)
     threads.main(G)
+    threads.starved_ns = 3 * STARVED_NS
     threads.cpu_ns += 30
-    sampler.sample(2 * known + 50)  # 30 of the 50 too many were on a CPU
-    stretch = end(sampler, 3 * known + 57)
-    assert walls(sampled_tree(stretch)) == {"f": known, "g": 2 * known + 30, "unattributed": 27}
+    sampler.sample(5 * STARVED_NS)
+    stretch = end(sampler, 5 * STARVED_NS)
+    assert walls(sampled_tree(stretch)) == {"f": STARVED_NS, "g": STARVED_NS, "unattributed": 3 * STARVED_NS}
+
+
+def test_short_waits_for_a_cpu_are_nothing(threads: Threads) -> None:
+    sampler = make()
+    threads.main(F)
+    sampler.switch("load", 0)
+    threads.starved_ns = STARVED_NS
+    sampler.sample(2 * STARVED_NS)
+    assert walls(sampled_tree(end(sampler, 2 * STARVED_NS))) == {"f": 2 * STARVED_NS}
 
 
 def test_disk_wait_is_of_the_main_thread_or_a_linked_worker(threads: Threads) -> None:
@@ -359,7 +385,7 @@ def test_a_neighbours_package_is_not_our_own(threads: Threads) -> None:
     assert walls(sampled_tree(end(sampler, 10))) == {"f/theirs/g": 10}
 
 
-def test_a_late_sample_speaks_for_no_more_of_a_worker_than_of_the_main_thread(threads: Threads) -> None:
+def test_a_starved_sample_speaks_for_no_more_of_a_worker_than_of_the_main_thread(threads: Threads) -> None:
     links = PoolLinks()
     _link(links, 5, F)
     threads.main(F)
@@ -367,8 +393,9 @@ def test_a_late_sample_speaks_for_no_more_of_a_worker_than_of_the_main_thread(th
     threads.on_disk = {1005}
     sampler = make(links)
     sampler.switch("load", 0)
-    sampler.sample(10 * MAX_CHARGE_NS)
-    stretch = end(sampler, 10 * MAX_CHARGE_NS)
+    threads.starved_ns = 9 * STARVED_NS
+    sampler.sample(10 * STARVED_NS)
+    stretch = end(sampler, 10 * STARVED_NS)
     (worker,) = stretch.workers.values()
-    assert worker.wall_ns == MAX_CHARGE_NS
-    assert stretch.disk_wait_ns <= MAX_CHARGE_NS
+    assert worker.wall_ns == STARVED_NS
+    assert stretch.disk_wait_ns <= STARVED_NS

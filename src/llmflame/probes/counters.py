@@ -39,9 +39,9 @@ class Counters:
     """Reads edges. Made in the thread whose CPU time matters; `close` releases its descriptors."""
 
     def __init__(self) -> None:
-        self._statm = _open("/proc/self/statm")
-        self._io = _open("/proc/self/io")
-        self._schedstat = _open("/proc/thread-self/schedstat")
+        self._statm = open_readable("/proc/self/statm")
+        self._io = open_readable("/proc/self/io")
+        self._schedstat = open_readable("/proc/thread-self/schedstat")
 
     def read(self) -> Edge:
         """The counters now. The clock is read last, so that reading is charged to what came before."""
@@ -93,7 +93,8 @@ class Counters:
         self._statm = self._io = self._schedstat = None
 
 
-def _open(path: str) -> int | None:
+def open_readable(path: str) -> int | None:
+    """A descriptor of a file of /proc, or None where it can't be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:

@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 
 import llmflame
 from llmflame.probes.charge import UNATTRIBUTED
-from llmflame.probes.counters import PAGE_BYTES
+from llmflame.probes.counters import PAGE_BYTES, open_readable
 from llmflame.probes.paths import short_path
 from llmflame.probes.pools import PoolLinks, Stack, stack_of
 from llmflame.store.metrics import CPU, OVERLAPPED, RESIDENT, SAMPLES, WALL
@@ -27,10 +27,10 @@ RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
 COST_SHARE = 0.02
 """A sample is never taken sooner than its predecessor's cost allows: stacks of imports are hundreds deep."""
-MAX_CHARGE_NS = 500_000_000
-"""What one sample can speak for, beside the CPU time that the main thread took since the last one: a call
-that keeps the interpreter's lock keeps the sampler out, and its stack is seen right after it. The rest is a
-machine that had no time for the sampler: unattributed."""
+STARVED_NS = 100_000_000
+"""A sampler that waited longer than this for a CPU since its last sample doesn't know what ran meanwhile:
+that wait is unattributed. (One that waited for the interpreter's lock does know: whoever kept the lock is
+seen right after, and no other stack can have moved.)"""
 LATE_FACTOR = 2.0
 """A sample later than this many intervals is counted as late."""
 _OWN = tuple(f"{folder}{os.sep}" for folder in llmflame.__path__)
@@ -81,6 +81,8 @@ class StackSampler:
         self._last_stack: Stack | None = None
         self._last_resident = 0
         self._last_cpu_ns = 0
+        self._last_starved_ns = 0
+        self._schedstat: int | None = None
         self._cpu_clock = _thread_cpu_clock(self._main)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,9 +104,10 @@ class StackSampler:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._statm is not None:
-            os.close(self._statm)
-            self._statm = None
+        for descriptor in (self._statm, self._schedstat):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._statm = self._schedstat = None
 
     def switch(self, name: str | None, at_ns: int) -> Stretch | None:
         """Begin charging to a new span (None: to nothing) at an instant; returns the one that ended."""
@@ -120,6 +123,7 @@ class StackSampler:
             return ended
 
     def _run(self) -> None:
+        self._schedstat = open_readable("/proc/thread-self/schedstat")
         due = self._clock_ns() + self._interval_ns
         while not self._stop.wait(max(due - self._clock_ns(), 0) / 1e9):
             now, cpu_ns = self._clock_ns(), time.thread_time_ns()
@@ -144,12 +148,11 @@ class StackSampler:
         ]
         stack = stack_of(frames.get(self._main.ident))
         main = stretch.main.setdefault(stack, Seen())
-        self._charge(stretch, stack, elapsed)
+        spoken = self._charge(stretch, stack, elapsed)
         main.samples += 1
         self._last_stack = stack
         stretch.samples += 1
         stretch.late += behind_ns > self._interval_ns * LATE_FACTOR
-        spoken = min(elapsed, MAX_CHARGE_NS)
         tasks = [self._main.native_id]
         for (native_id, submitter), frame in workers:
             worker = stretch.workers.setdefault((submitter, _below_link(frame)), Seen())
@@ -162,17 +165,30 @@ class StackSampler:
         if any(_sleeps_on_storage(task) for task in tasks):
             stretch.disk_wait_ns += spoken
 
-    def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> None:
+    def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> int:
         """Charge the time since the last sample to a stack, as far as the sample can speak for it.
 
-        Negative where a sample was taken after the instant at which its stretch is said to end.
+        Negative where a sample was taken after the instant at which its stretch is said to end. Returns what
+        was charged.
         """
         cpu_ns = max(min(self._cpu_growth(), elapsed_ns), 0)
-        known = min(elapsed_ns, MAX_CHARGE_NS + cpu_ns) if stack is not None else 0
+        starved_ns = self._starved_growth()
+        known = 0 if stack is None else elapsed_ns
+        if stack is not None and starved_ns > STARVED_NS:
+            known = max(elapsed_ns - starved_ns, min(cpu_ns, elapsed_ns))
         if stack is not None:
             stretch.main[stack].wall_ns += known
             stretch.main[stack].cpu_ns += cpu_ns
         stretch.uncovered_ns += elapsed_ns - known
+        return known
+
+    def _starved_growth(self) -> int:
+        """Time for which the sampler's own thread was ready but had no CPU, since this was last asked."""
+        if self._schedstat is None:
+            return 0
+        now = int(os.pread(self._schedstat, 128, 0).split()[1])
+        growth, self._last_starved_ns = now - self._last_starved_ns, now
+        return growth
 
     def _cpu_growth(self) -> int:
         """CPU time that the main thread took since this was last asked."""
