@@ -33,6 +33,7 @@ that wait is unattributed. (One that waited for the interpreter's lock does know
 seen right after, and no other stack can have moved.)"""
 LATE_FACTOR = 2.0
 """A sample later than this many intervals is counted as late."""
+IMPORT_SYSTEM: FrameKey = ("other", "import system", "<frozen importlib>", None, None)
 _OWN = tuple(f"{folder}{os.sep}" for folder in llmflame.__path__)
 
 
@@ -252,10 +253,17 @@ def _add(tree: ObservedTree, node: int, seen: Seen, time_metric: str) -> None:
 
 
 def _frames(stack: Stack) -> list[FrameKey]:
-    """Frames from the program's first on: what lies above llmflame's own is how llmflame was started."""
+    """Frames from the program's first on: what lies above llmflame's own is how llmflame was started.
+
+    The import system's five frames an import say nothing, but where it is what runs (it searches folders, reads
+    bytecode, maps libraries) it is a frame of its own.
+    """
     own = [depth for depth, code in enumerate(stack) if code.co_filename.startswith(_OWN)]
     start = own[-1] + 1 if own else 0
-    return [_frame(code) for code in stack[start:] if not _is_import_machinery(code)]
+    frames = [_frame(code) for code in stack[start:] if not _is_import_machinery(code)]
+    if stack and _is_import_machinery(stack[-1]):
+        frames.append(IMPORT_SYSTEM)
+    return frames
 
 
 def _frame(code: CodeType) -> FrameKey:

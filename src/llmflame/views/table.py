@@ -15,7 +15,8 @@ Format = Callable[[Row], Text]
 LEFT_OUT = {
     # The higher, the earlier a column is left out in a narrow terminal.
     "phases": {
-        "major_faults": 8, "page_fault_ns": 9, "mapped_bytes": 7, "minor_faults": 6, "read_bytes": 5, "coverage": 4, "other_ns": 3, "disk_ns": 3,
+        "page_fault_ns": 9, "major_faults": 8, "mapped_bytes": 7, "minor_faults": 6, "read_bytes": 5,
+        "coverage": 4, "other_ns": 3, "disk_ns": 3,
     },
     "ops": {
         "self_cpu_mem_bytes": 9, "cpu_mem_bytes": 8, "cpu_total_share": 7, "self_device_mem_bytes": 9,
