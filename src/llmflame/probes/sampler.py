@@ -255,8 +255,8 @@ def _add(tree: ObservedTree, node: int, seen: Seen, time_metric: str) -> None:
 def _frames(stack: Stack) -> list[FrameKey]:
     """Frames from the program's first on: what lies above llmflame's own is how llmflame was started.
 
-    The import system's five frames an import say nothing, but where it is what runs (it searches folders, reads
-    bytecode, maps libraries) it is a frame of its own.
+    The import system's five frames an import say nothing, but where it is what runs (it searches folders,
+    reads bytecode, maps libraries) it is a frame of its own.
     """
     own = [depth for depth, code in enumerate(stack) if code.co_filename.startswith(_OWN)]
     start = own[-1] + 1 if own else 0
