@@ -21,7 +21,7 @@ from llmflame.store.rows import ProbeReportRow, Row, SpanRow
 from llmflame.subjects.resolve import resolve
 
 NEW_TOKENS = 64
-WORKLOAD = Workload(new_tokens=NEW_TOKENS, dtype="float32")
+WORKLOAD = Workload(new_tokens=NEW_TOKENS, dtype="float32", device="cpu")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ REPETITIONS = 2
 @pytest.fixture(scope="session")
 def demo_profile(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     output = tmp_path_factory.mktemp("demo") / "demo.llmflame"
-    work = Workload(new_tokens=NEW_TOKENS, repetitions=REPETITIONS, dtype="float32")
+    work = Workload(new_tokens=NEW_TOKENS, repetitions=REPETITIONS, dtype="float32", device="cpu")
     record(resolve("demo", progress=silent), work, output)
     return read_profile(output)
 
