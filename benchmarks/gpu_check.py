@@ -47,7 +47,7 @@ def facts(out: Path, _: argparse.Namespace) -> int:
 
 def tests(out: Path, _: argparse.Namespace) -> int:
     """The tests that need a CUDA device, and the live ones on this machine's releases of torch."""
-    command = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/gpu", "tests/integration/test_live.py"]
+    command = ["-m", "pytest", "-p", "no:cacheprovider", "-vv", "tests/gpu", "tests/integration/test_live.py"]
     return run(out, "tests.txt", *command)
 
 

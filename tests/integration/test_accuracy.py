@@ -1,8 +1,8 @@
 """What is planted is found where it was planted, with its size.
 
 These are the only tests that compare times. What they compare is measured inside the planted code during the
-same recording, so a slow machine slows both; where another process disturbs one of the passes, the recording
-is repeated.
+same recording, so a slow machine slows both. A recording that misses is repeated, up to five times: another
+process may have disturbed one of its passes.
 """
 
 from __future__ import annotations
