@@ -93,18 +93,11 @@ def _columns(tree: Tree) -> dict[str, tuple[list[float], list[float]]]:
             column(metrics.DEVICE_ALLOCATED.name), column(metrics.DEVICE_FREED.name)
         ),
     }
-    return {name: (values, _folded(tree, values)) for name, values in selfs.items()}
+    return {name: (values, tree.fold(values)) for name, values in selfs.items()}
 
 
 def _difference(left: list[float], right: list[float]) -> list[float]:
     return [a - b for a, b in zip(left, right, strict=True)]
-
-
-def _folded(tree: Tree, values: list[float]) -> list[float]:
-    totals = list(values)
-    for node in range(len(totals) - 1, 0, -1):
-        totals[tree.parents[node]] += totals[node]
-    return totals
 
 
 def _collect(

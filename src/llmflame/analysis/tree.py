@@ -34,7 +34,11 @@ class Tree:
 
     def totals(self, metric: str) -> list[float]:
         """Self values folded up the tree, one per node."""
-        totals = list(self.selfs[metric])
+        return self.fold(self.selfs[metric])
+
+    def fold(self, selfs: list[float]) -> list[float]:
+        """Any self values, one per node, folded up the tree."""
+        totals = list(selfs)
         for node in range(len(totals) - 1, 0, -1):
             parent = self.parents[node]
             if parent >= 0:
