@@ -2,8 +2,9 @@
 
     python benchmarks/gpu_check.py all --out results-folder
 
-Sub-commands: `facts`, `tests`, `profile`, `all`. Each writes into --out and goes on where another failed.
-`profile` takes --model, --device, --dtype: try it on a CPU first with `--model demo --device cpu`.
+Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`; any number of them, or `all`. Each
+writes into --out and goes on where another failed. Try them on a CPU first: `--device cpu --dtype float32
+--model demo`, and `--small` for the planted faults. `facts` measures the ceilings that the others use.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def run(out: Path, name: str, *command: str) -> int:
             errors="replace",
             timeout=TIMEOUT_S,
         )
-        printed, code = result.stdout, result.returncode
+        printed, code = _own_lines(result.stdout), result.returncode
     except subprocess.TimeoutExpired as error:
         before = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else ""
         printed, code = f"{error}\n{before}", 124
@@ -40,9 +41,14 @@ def run(out: Path, name: str, *command: str) -> int:
     return code
 
 
+def _own_lines(printed: str) -> str:
+    """Without what the tracer's library writes to standard error at each session."""
+    return "".join(line for line in printed.splitlines(keepends=True) if not line.startswith("USDT:"))
+
+
 def facts(out: Path, _: argparse.Namespace) -> int:
-    """What the machine is."""
-    return run(out, "machine.txt", "-m", "llmflame", "machine")
+    """What the machine is, and what it reaches."""
+    return run(out, "machine.txt", "-m", "llmflame", "machine", "--measure")
 
 
 def tests(out: Path, _: argparse.Namespace) -> int:
@@ -59,30 +65,77 @@ def profile(out: Path, options: argparse.Namespace) -> int:
     command += ["--prompt-tokens", "16", "--new-tokens", str(options.new_tokens)]
     code = run(out, "summary.txt", *command)
     run(out, "summary.json", "-m", "llmflame", "show", str(file), "--json")
-    for view in ("ops", "phases", "steps"):
+    for view in ("ops", "phases", "steps", "kernels", "idle", "roofline", "findings"):
         run(out, f"{view}.txt", "-m", "llmflame", "show", str(file), "--view", view)
+    for metric in ("wall", "host", "device", "idle"):
+        run(
+            out,
+            f"tree-{metric}.txt",
+            "-m",
+            "llmflame",
+            "show",
+            str(file),
+            "--view",
+            "tree",
+            "--metric",
+            metric,
+        )
     return code
 
 
+def verify(out: Path, options: argparse.Namespace) -> int:
+    """Profiles of two real shapes against a raw trace and a calculation by hand."""
+    code = 0
+    for case in options.cases:
+        name = f"verify-{case.replace(' ', '-')}.json"
+        code = max(
+            code, run(out, name, "benchmarks/gpu_verify.py", case, options.device, options.dtype, str(out))
+        )
+    return code
+
+
+def cost(out: Path, options: argparse.Namespace) -> int:
+    """What recording costs, beside nothing and beside torch.profiler with everything."""
+    shape = "llama-3.2-1b"
+    return run(out, "cost.json", "benchmarks/gpu_cost.py", shape, options.device, options.dtype)
+
+
+def faults(out: Path, options: argparse.Namespace) -> int:
+    """Planted faults."""
+    small = ["--small"] if options.small else []
+    return run(out, "faults.txt", "benchmarks/gpu_faults.py", str(out / "faults.json"), *small)
+
+
+CASES = (
+    "llama-3.2-1b",
+    "llama-3.1-8b",
+    "llama-3.2-1b batch 8 x 512",
+    "llama-3.1-8b batch 8 x 512",
+)
 COMMANDS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
     "facts": facts,
     "tests": tests,
     "profile": profile,
+    "verify": verify,
+    "cost": cost,
+    "faults": faults,
 }
 
 
 def main() -> int:
     """Run one sub-command or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=[*COMMANDS, "all"])
+    parser.add_argument("commands", nargs="+", choices=[*COMMANDS, "all"])
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
     parser.add_argument("--model", default="dummy:llama-3.2-1b")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--new-tokens", type=int, default=128)
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
+    parser.add_argument("--small", action="store_true", help="planted faults in a tiny model, on a CPU")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    chosen = list(COMMANDS) if options.command == "all" else [options.command]
+    chosen = list(COMMANDS) if "all" in options.commands else options.commands
     return max(COMMANDS[name](options.out, options) for name in chosen)
 
 

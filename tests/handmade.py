@@ -83,8 +83,8 @@ def handmade(
     writer.subject({**SUBJECT, "model": model})
     if until != "nothing":
         writer.rows(_clean_pass(until, status, reason))
-        writer.tree(*_import_window())
-        writer.tree(*_load_window())
+        writer.tree(*import_window())
+        writer.tree(*load_window())
     if until == "anatomy":
         writer.rows(_anatomy_pass())
         writer.tree(*_load_allocations())
@@ -209,7 +209,7 @@ def module(name: str, path: str) -> FrameKey:
     return ("module", name, None, None, path)
 
 
-def _import_window() -> tuple[WindowRow, ObservedTree]:
+def import_window() -> tuple[WindowRow, ObservedTree]:
     tree = ObservedTree()
     torch = tree.child(0, python("<module>", "torch/__init__.py"))
     other = tree.child(0, python("<module>", "transformers/__init__.py"))
@@ -220,7 +220,7 @@ def _import_window() -> tuple[WindowRow, ObservedTree]:
     return WindowRow("clean", 1, "sampled", "import", None, 1000 * MS, 50, None, 0), tree
 
 
-def _load_window() -> tuple[WindowRow, ObservedTree]:
+def load_window() -> tuple[WindowRow, ObservedTree]:
     tree = ObservedTree()
     load = tree.child(0, python("from_pretrained", "transformers/modeling_utils.py", 38))
     wait = tree.child(load, python("wait", "threading.py", 295))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _BYTE_STEPS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _TIME_STEPS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+_RATE_STEPS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _MINUTE_S = 60
 LONG_S = 600
 """From here on minutes say more than seconds."""
@@ -31,6 +32,18 @@ def human_time_ns(time_ns: float) -> str:
         if time_ns >= size * 0.9995:
             return f"{three_digits(time_ns / size)} {unit}"
     return f"{time_ns:.0f} ns"
+
+
+def human_rate(amount: float, unit: str) -> str:
+    """A rate in three digits and decimal steps, as data sheets have it: `4.80 TB/s`, `789 TFLOP/s`.
+
+    `unit` is `bytes/s` or `FLOP/s`.
+    """
+    short = "B/s" if unit == "bytes/s" else unit
+    for size, prefix in _RATE_STEPS:
+        if abs(amount) >= size * 0.9995:
+            return f"{three_digits(amount / size)} {prefix}{short}"
+    return f"{amount:.0f} {short}"
 
 
 def three_digits(value: float) -> str:

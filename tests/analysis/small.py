@@ -112,11 +112,12 @@ def stored(
     *,
     subject: Mapping[str, Scalar] | None = None,
     facts: Iterable[Fact] = (),
+    mode: str = "processes",
 ) -> Profile:
     """Write and read back."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         path = Path(folder) / "run.llmflame"
-        writer = ProfileWriter(path, version="0", mode="processes")
+        writer = ProfileWriter(path, version="0", mode=mode)
         writer.facts(facts)
         writer.subject(subject or {})
         writer.rows(rows)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmflame.analysis.phases import run_wall_ns
-from llmflame.analysis.run_tree import RunTree, build_run_tree, event_costs
+from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.tree import Tree
+from llmflame.analysis.windows import event_costs
 from llmflame.store.observed import FrameKey, ObservedTree
 from llmflame.store.profile import Profile
 from llmflame.store.rows import ProbeReportRow, Row, WindowRow

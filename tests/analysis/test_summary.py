@@ -72,6 +72,10 @@ def test_it_is_json(document: dict[str, Any]) -> None:
         "latency",
         "coverage",
         "cost",
+        "checks",
+        "device",
+        "roofline",
+        "findings",
         "top",
     ]
     assert (document["schema"], document["status"], document["reason"]) == (1, "complete", None)

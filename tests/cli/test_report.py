@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Invoke
 from tests.handmade import handmade
+from tests.handmade_gpu import handmade_gpu
+from tests.views.test_page import decoded, embedded
 
 
 def test_writes_a_page_beside_the_profile(invoke: Invoke, profile_file: Path) -> None:
@@ -47,3 +49,21 @@ def test_unfinished_runs_have_a_page(invoke: Invoke, tmp_path: Path, until: str)
     profile = handmade(tmp_path / "a.llmflame", until=until, status="partial", reason="</script>")
     assert invoke("report", profile).code == 0
     assert "</script><" not in (tmp_path / "a.html").read_text("utf-8").partition('id="data"')[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all-frames"]])
+def test_a_page_draws_the_floor_of_each_operator(
+    invoke: Invoke, tmp_path: Path, arguments: list[str]
+) -> None:
+    assert invoke("report", handmade_gpu(tmp_path / "a.llmflame"), *arguments).code == 0
+    tree = decoded(embedded((tmp_path / "a.html").read_text("utf-8")))
+    floors = tree.totals("floor_ns")
+    product = next(node for node in range(len(tree)) if tree.frame(node).name == "aten::mm")
+    assert 0 < floors[product] < floors[0]
+    assert floors[product] <= tree.totals("wall_ns")[product]
+
+
+def test_without_a_ceiling_there_is_no_floor(invoke: Invoke, profile_file: Path) -> None:
+    assert invoke("report", profile_file).code == 0
+    tree = decoded(embedded(profile_file.with_suffix(".html").read_text("utf-8")))
+    assert "floor_ns" not in tree.selfs

@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llmflame.analysis import functions_table, machine_table, ops_table, phases_table, steps_table, tree_table
+from llmflame.analysis import (
+    functions_table,
+    idle_table,
+    kernels_table,
+    machine_table,
+    ops_table,
+    phases_table,
+    roofline_table,
+    steps_table,
+    tree_table,
+)
 from llmflame.analysis.summary import summarise
 from llmflame.store.profile import read_profile
 from tests.handmade import handmade
+from tests.handmade_gpu import handmade_gpu
 
 DOC = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text("utf-8")
-NAMED = set(re.findall(r"`\.?([\w.]+)`", DOC))
+NAMED = {name.removeprefix(".") for name in re.findall(r"`([^`\n]+)`", DOC)}
 
 
 def names(value: Any, prefix: str = "") -> Iterator[str]:
@@ -28,10 +39,11 @@ def names(value: Any, prefix: str = "") -> Iterator[str]:
 
 
 def test_every_field_of_the_summary_is_described(tmp_path: Path) -> None:
-    document = json.loads(json.dumps(summarise(read_profile(handmade(tmp_path / "a.llmflame")))))
     grouped = {"waiting", "tpot_ms", "tpot_ms.p10", "tpot_ms.p90"}
     assert {"p10", "p90"} <= NAMED
-    assert set(names(document)) - grouped - NAMED == set()
+    for path in (handmade(tmp_path / "a.llmflame"), handmade_gpu(tmp_path / "b.llmflame")):
+        document = json.loads(json.dumps(summarise(read_profile(path))))
+        assert set(names(document)) - grouped - NAMED == set()
 
 
 def test_every_column_is_described() -> None:
@@ -43,6 +55,9 @@ def test_every_column_is_described() -> None:
         *functions_table.COLUMNS,
         *steps_table.COLUMNS,
         *machine_table.COLUMNS,
+        *kernels_table.COLUMNS,
+        *idle_table.COLUMNS,
+        *roofline_table.COLUMNS,
     ]
     usual = {"phase"}
     assert {column.name for column in columns} - usual - NAMED == set()

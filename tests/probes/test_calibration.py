@@ -18,7 +18,7 @@ def _trace(**durations: int) -> Trace:
         for extra in (-1, 0, 0, 50):  # the median counts
             made = TraceEvent(("python", name, "llmflame/x.py", 1, None), 100, 100 + duration + extra)
             loop.children.append(made)
-    return Trace({1: [loop], 2: []}, 1, 0, 10_000, set(), set(), 0, 0)
+    return Trace({1: [loop], 2: []}, 1, 0, 10_000, set(), set(), 0)
 
 
 def _costs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,16 +13,16 @@ from torch import nn
 from torch._C._profiler import _EventType
 
 from llmflame.probes.charge import charge
-from llmflame.probes.events import Trace, TraceEvent
+from llmflame.probes.events import Trace
 from llmflame.probes.eventtree import (
     Modules,
     TraceLostError,
     builtin_name,
-    is_launch,
     module_paths,
     read_trace,
 )
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, Recorded, Window, mark, part
+from tests.probes.native_events import MARKS, Native, events_of, op, read
 
 
 class Block(nn.Module):
@@ -80,14 +80,6 @@ def _take() -> Taken:
     return Taken(recorded, read_trace(recorded, module_paths(model)), model)
 
 
-def _events(trace: Trace) -> list[TraceEvent]:
-    found, stack = [], [event for roots in trace.roots.values() for event in roots]
-    while stack:
-        found.append(stack.pop())
-        stack.extend(found[-1].children)
-    return found
-
-
 def test_no_operator_is_lost(taken: Taken) -> None:
     """Against the flat list that torch itself reports of the same session."""
     reported = Counter(
@@ -95,13 +87,13 @@ def test_no_operator_is_lost(taken: Taken) -> None:
         for event in taken.recorded.results.events()
         if event.activity_type() == "cpu_op" and event.name() not in (OPEN_MARK, CLOSE_MARK)
     )
-    read = Counter(e.frame[1] for e in _events(taken.trace) if e.frame[0] == "op" and not e.is_own)
+    read = Counter(e.frame[1] for e in events_of(taken.trace) if e.frame[0] == "op" and not e.is_own)
     assert reported["aten::linear"] == 8 and reported["aten::softmax"] == 1
     assert read == reported
 
 
 def test_every_operator_is_charged_once(taken: Taken) -> None:
-    reported = Counter(e.frame[1] for e in _events(taken.trace) if e.frame[0] == "op" and not e.is_own)
+    reported = Counter(e.frame[1] for e in events_of(taken.trace) if e.frame[0] == "op" and not e.is_own)
     tree = charge(taken.trace)
     counted: Counter[str] = Counter()
     for node, calls in tree.cells["calls"].items():
@@ -113,12 +105,12 @@ def test_every_operator_is_charged_once(taken: Taken) -> None:
 
 
 def test_events_are_counted(taken: Taken) -> None:
-    assert taken.trace.event_count == len(_events(taken.trace))
+    assert taken.trace.event_count == len(events_of(taken.trace))
     assert taken.trace.lost_count == 0
 
 
 def test_module_frames_carry_the_modules_path(taken: Taken) -> None:
-    seen = Counter((e.frame[1], e.frame[4]) for e in _events(taken.trace) if e.frame[0] == "module")
+    seen = Counter((e.frame[1], e.frame[4]) for e in events_of(taken.trace) if e.frame[0] == "module")
     expected = {("Model", ""): 2}
     for layer in range(2):
         expected[("Block", f"layers.{layer}")] = 2
@@ -133,18 +125,18 @@ def test_a_module_that_is_not_the_models_has_no_path() -> None:
     window.open()
     stranger(torch.ones(1, 8))
     trace = read_trace(window.close(), Modules({}, None))
-    frames = {e.frame for e in _events(trace) if e.frame[0] == "module"}
+    frames = {e.frame for e in events_of(trace) if e.frame[0] == "module"}
     assert frames == {("module", "Linear", None, None, None)}
 
 
 def test_python_frames_have_file_and_first_line(taken: Taken) -> None:
-    frames = {e.frame for e in _events(taken.trace) if e.frame[0] == "python" and e.frame[1] == "helper"}
+    frames = {e.frame for e in events_of(taken.trace) if e.frame[0] == "python" and e.frame[1] == "helper"}
     ((_, _, file, line, _),) = frames
     assert file is not None and file.endswith("test_eventtree.py")
     assert line == HELPER_LINE
     places = {
         (e.frame[1], e.frame[3])
-        for e in _events(taken.trace)
+        for e in events_of(taken.trace)
         if (e.frame[2] or "").endswith("test_eventtree.py")
     }
     assert ("forward", Block.forward.__code__.co_firstlineno) in places
@@ -153,12 +145,12 @@ def test_python_frames_have_file_and_first_line(taken: Taken) -> None:
 
 def test_a_frame_that_was_running_has_its_first_line_too(taken: Taken) -> None:
     """torch knows only the line at which a frame stood when the window opened."""
-    (frame,) = {e.frame for e in _events(taken.trace) if e.frame[1] == "_take"}
+    (frame,) = {e.frame for e in events_of(taken.trace) if e.frame[1] == "_take"}
     assert frame[3] == _take.__code__.co_firstlineno
 
 
 def test_llmflames_own_frames_are_marked(taken: Taken) -> None:
-    own = {e.frame[1] for e in _events(taken.trace) if e.is_own}
+    own = {e.frame[1] for e in events_of(taken.trace) if e.is_own}
     assert OPEN_MARK in own and CLOSE_MARK in own and "mark" in own
     assert not {"helper", "forward", "_take"} & own
 
@@ -182,9 +174,9 @@ def test_a_named_part_is_a_frame_of_its_own() -> None:
         torch.ones(3)
     recorded = window.close()
     trace = read_trace(recorded, Modules({}, None))
-    (found,) = (e for e in _events(trace) if e.frame == ("other", "weights", None, None, None))
+    (found,) = (e for e in events_of(trace) if e.frame == ("other", "weights", None, None, None))
     assert "aten::ones" in {child.frame[1] for child in found.children}
-    assert not any(PART_MARK in e.frame[1] for e in _events(trace))
+    assert not any(PART_MARK in e.frame[1] for e in events_of(trace))
 
 
 def test_a_window_inside_the_root_modules_call() -> None:
@@ -222,94 +214,48 @@ def test_a_window_inside_the_root_modules_call() -> None:
 # --- fakes: what a CPU alone never reports ---------------------------------------------------------------
 
 
-@dataclass
-class Native:
-    """An event as torch's binding shows it."""
-
-    typed: tuple[Any, Any]
-    name: str = ""
-    start_time_ns: int = 0
-    duration_time_ns: int = 0
-    children: list[Native] = field(default_factory=list)
-    parent: Native | None = None
-    start_tid: int = 1
-    id: int = 0
-
-    @property
-    def end_time_ns(self) -> int:
-        return self.start_time_ns + self.duration_time_ns
-
-
-def op(name: str, start: int, length: int, *children: Native) -> Native:
-    return Native((_EventType.TorchOp, None), name, start, length, list(children))
-
-
-def kineto(name: str, start: int, length: int, *children: Native) -> Native:
-    return Native((_EventType.Kineto, None), name, start, length, list(children))
-
-
-def _read(*roots: Native) -> Trace:
-    results = SimpleNamespace(experimental_event_tree=lambda: list(roots))
-    return read_trace(Recorded("decode", 1, results), Modules({}, None))
-
-
-MARKS = (op(OPEN_MARK, 90, 10), op(CLOSE_MARK, 200, 10))
-
-
 @pytest.mark.parametrize("roots", [(), (op("aten::mm", 0, 5),), MARKS[:1], MARKS[1:]])
 def test_a_trace_without_its_marks_is_lost(roots: tuple[Native, ...]) -> None:
     with pytest.raises(TraceLostError):
-        _read(*roots)
+        read(*roots)
 
 
 def test_a_window_lies_between_its_marks() -> None:
-    trace = _read(*MARKS)
+    trace = read(*MARKS)
     assert (trace.open_ns, trace.close_ns, trace.main_thread) == (100, 200, 1)
 
 
-def test_launches_and_kernels() -> None:
-    kernel = kineto("gemm", 130, 50)
-    launch = kineto("cudaLaunchKernel", 120, 5, kernel)
-    lost = kineto("cudaLaunchKernelExC", 140, 5)
-    wait = kineto("cudaStreamSynchronize", 150, 5)
-    trace = _read(MARKS[0], op("aten::mm", 110, 40, launch, lost, wait), MARKS[1])
-    by_name = {e.frame[1]: e for e in _events(trace)}
-    assert by_name["gemm"].frame[0] == "kernel" and by_name["gemm"].on_device
-    assert by_name["cudaLaunchKernel"].frame[0] == "runtime" and not by_name["cudaLaunchKernel"].on_device
-    assert trace.lost_count == 1, "a launch without its work; a wait launches none"
-
-
 def test_a_negative_duration_is_none() -> None:
-    trace = _read(MARKS[0], op("aten::mm", 150, -30), MARKS[1])
-    (found,) = (e for e in _events(trace) if e.frame[1] == "aten::mm")
+    trace = read(MARKS[0], op("aten::mm", 150, -30), MARKS[1])
+    (found,) = (e for e in events_of(trace) if e.frame[1] == "aten::mm")
     assert (found.start_ns, found.end_ns) == (150, 150)
 
 
 def test_an_event_of_an_unknown_kind_keeps_its_name() -> None:
     other = Native((_EventType.Backend, None), "OOM", 150, 0)
-    trace = _read(MARKS[0], other, MARKS[1])
-    assert ("other", "OOM", None, None, None) in {e.frame for e in _events(trace)}
+    trace = read(MARKS[0], other, MARKS[1])
+    assert ("other", "OOM", None, None, None) in {e.frame for e in events_of(trace)}
 
 
 def test_device_allocations_are_the_devices() -> None:
     device = SimpleNamespace(type="cuda")
     memory = Native((_EventType.Allocation, SimpleNamespace(alloc_size=64, device=device)), "[memory]", 150)
-    (found,) = (e for e in _events(_read(MARKS[0], memory, MARKS[1])) if e.is_allocation)
+    (found,) = (e for e in events_of(read(MARKS[0], memory, MARKS[1])) if e.is_allocation)
     assert found.on_device and found.allocated_bytes == 64
 
 
 def test_threads_are_apart() -> None:
     other = op("aten::mm", 120, 5)
     other.start_tid = 9
-    trace = _read(MARKS[0], other, MARKS[1])
+    trace = read(MARKS[0], other, MARKS[1])
     assert {thread: len(roots) for thread, roots in trace.roots.items()} == {1: 2, 9: 1}
 
 
-def test_a_deep_tree_is_read() -> None:
+def test_a_deep_tree_isread() -> None:
     inner = op("aten::leaf", 150, 1)
     for _ in range(5000):
         inner = op("aten::nest", 150, 1, inner)
-    assert _read(MARKS[0], inner, MARKS[1]).event_count == 5003
+    assert read(MARKS[0], inner, MARKS[1]).event_count == 5003
 
 
 @pytest.mark.parametrize(
@@ -329,14 +275,6 @@ def test_builtin_names(raw: str, name: str) -> None:
     assert builtin_name(raw) == name
 
 
-@pytest.mark.parametrize(
-    ("name", "launches"),
-    [("cudaLaunchKernel", True), ("cudaMemcpyAsync", True), ("cudaMemcpy", False), ("cudaMalloc", False)],
-)
-def test_launches(name: str, launches: bool) -> None:
-    assert is_launch(name) is launches
-
-
 def test_module_paths_keep_the_first_of_a_shared_module() -> None:
     shared = nn.Linear(1, 1)
     root = nn.ModuleDict({"a": shared, "b": nn.Sequential(shared)})
@@ -351,4 +289,4 @@ def test_marks_by_hand_are_operators() -> None:
     window.open()
     mark("an instant")
     trace = read_trace(window.close(), Modules({}, None))
-    assert ("op", "an instant", None, None, None) in {e.frame for e in _events(trace)}
+    assert ("op", "an instant", None, None, None) in {e.frame for e in events_of(trace)}

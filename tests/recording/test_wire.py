@@ -62,6 +62,8 @@ def _contents(profile: Profile) -> tuple[object, ...]:
         profile.cells,
         profile.anchors,
         profile.gauges,
+        profile.slices,
+        profile.device_work,
     )
 
 
@@ -116,6 +118,7 @@ def test_a_deep_tree_goes_through() -> None:
     _, (_, wire) = json.loads(stream.getvalue())
     again = ObservedTree.from_wire(wire)
     assert again.parents == tree.parents and again.cells == tree.cells
+    assert again.slices == [] and again.device_work == []
     assert len(wire["frames"]) == 1
 
 
@@ -125,6 +128,8 @@ def test_a_deep_tree_goes_through() -> None:
         {},
         {"frames": [], "parents": [-1, 0], "node_frames": [-1, 0], "cells": {}},
         {"frames": [["a"]], "parents": None, "node_frames": [-1], "cells": {}},
+        {"frames": [], "parents": [-1], "node_frames": [-1], "cells": {}},
+        {"frames": [], "parents": [-1], "node_frames": [-1], "cells": {}, "slices": [3], "device_work": []},
     ],
 )
 def test_anything_else_is_no_tree(wire: dict[str, object]) -> None:

@@ -167,6 +167,7 @@ def test_trees(trees: list[tuple[ObservedTree, str]]) -> None:
 def test_a_tree_survives_the_wire(tree: ObservedTree) -> None:
     again = ObservedTree.from_wire(tree.to_wire())
     assert (again.parents, again.frames, again.cells) == (tree.parents, tree.frames, tree.cells)
+    assert (again.slices, again.device_work) == (tree.slices, tree.device_work)
     frame = written.frame_key("new")
     assert again.child(0, frame) == tree.child(0, frame), "the trie goes on where it was"
 

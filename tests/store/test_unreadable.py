@@ -30,6 +30,8 @@ def _write(path: Path) -> None:
     tree = ObservedTree()
     for number in range(60):
         tree.add(tree.child(number // 2, written.frame_key(f"f{number}")), "wall_ns", number + 1)
+        tree.slices.append((number, 10 * number))
+        tree.device_work.append((number, 7, number, number + 1, number + 9, None))
     writer = open_writer(path)
     writer.subject({"model": "m"})
     writer.rows([PassRow("clean", "complete", None, 1, 0, 1, 1)])
@@ -117,7 +119,7 @@ def test_killed_before_the_first_row(tmp_path: Path) -> None:
     "table",
     [
         *("machine", "subject", "pass", "probe_report", "span", "frame", "node", "metric"),
-        *("window", "cell", "anchor", "gauge"),
+        *("window", "cell", "slice", "device_work", "anchor", "gauge"),
     ],
 )
 def test_a_missing_table(tmp_path: Path, table: str) -> None:
@@ -127,7 +129,10 @@ def test_a_missing_table(tmp_path: Path, table: str) -> None:
     _refused(path)
 
 
-@pytest.mark.parametrize("table", ["machine", "pass", "span", "frame", "node", "window", "cell"])
+@pytest.mark.parametrize(
+    "table",
+    ["machine", "pass", "span", "frame", "node", "window", "cell", "slice", "device_work"],
+)
 def test_a_column_of_a_newer_minor_schema_is_left_alone(tmp_path: Path, table: str) -> None:
     path = tmp_path / "x.llmflame"
     _write(path)
@@ -258,6 +263,15 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         "UPDATE gauge SET time_ns = 1.5 WHERE rowid = 77",
         "UPDATE gauge SET value = x'00' WHERE rowid = 77",
         "UPDATE cell SET value = 'abc' WHERE node = 7",
+        "UPDATE slice SET node = 99 WHERE number = 7",
+        "UPDATE slice SET window = 2 WHERE number = 7",
+        "UPDATE slice SET start_ns = 1.5 WHERE number = 7",
+        "UPDATE slice SET start_ns = 'early' WHERE number = 7",
+        "UPDATE device_work SET node = 99 WHERE number = 7",
+        "UPDATE device_work SET window = 2 WHERE number = 7",
+        "UPDATE device_work SET end_ns = start_ns - 1 WHERE number = 7",
+        "UPDATE device_work SET stream = 'fast' WHERE number = 7",
+        "UPDATE device_work SET bytes = x'00' WHERE number = 7",
         "UPDATE pass SET wall_ns = 'long'",
         "UPDATE probe_report SET value = 'much'",
         "UPDATE window SET wall_ns = 'long'",

@@ -58,7 +58,7 @@ WINDOWS = st.builds(
     WindowRow,
     NAMES,
     st.integers(1, 2**31),
-    st.sampled_from(["sampled", "traced"]),
+    st.sampled_from(["sampled", "traced", "shapes"]),
     TEXT,
     MAYBE,
     COUNTS,
@@ -76,7 +76,7 @@ FACTS = st.builds(
     st.none() | TEXT,
     TEXT,
 )
-KINDS = ("python", "module", "op", "builtin", "runtime", "kernel", "thread", "other")
+KINDS = ("python", "module", "op", "builtin", "runtime", "wait", "kernel", "copy", "thread", "other")
 FRAME_KEYS: st.SearchStrategy[FrameKey] = st.tuples(
     st.sampled_from(KINDS), TEXT, st.none() | TEXT, st.none() | st.integers(0, 10**6), st.none() | TEXT
 )
@@ -96,6 +96,13 @@ def observed_trees(draw: st.DrawFn) -> ObservedTree:
         )
     ):
         tree.add(node % len(tree), name, value)
+    nodes = st.integers(0, 40)
+    for node, start in draw(st.lists(st.tuples(nodes, COUNTS), max_size=12)):
+        tree.slices.append((node % len(tree), start))
+    for node, *rest in draw(st.lists(st.tuples(nodes, *[COUNTS] * 3, MAYBE, MAYBE), max_size=12)):
+        stream, start, length, launched, size = rest
+        assert stream is not None and start is not None and length is not None
+        tree.device_work.append((node % len(tree), stream, launched, start, start + length, size))
     return tree
 
 

@@ -15,6 +15,7 @@ from llmflame.analysis.tree import Tree
 from llmflame.store.model import Frame, Metric
 from llmflame.views.page import PageData, render_page
 from llmflame.views.page.document import MAX_TEXT, plain, readable, whole
+from tests.views.device_sample import ADD, SHORT_ADD, device_facts, device_tree, finding
 from tests.views.test_page_samples import llama, random_tree, summary
 
 HOSTILE = [
@@ -44,9 +45,9 @@ def decoded(raw: Any) -> Tree:
     frames = raw["frames"]
     tree = Tree(
         frames=[
-            Frame(text[kind], text[name], text[file], None if line < 0 else line, text[module])
-            for kind, name, file, line, module in zip(
-                *(frames[key] for key in ("kind", "name", "file", "line", "module")), strict=True
+            Frame(text[kind], text[full] or text[name], text[file], None if line < 0 else line, text[module])
+            for kind, name, full, file, line, module in zip(
+                *(frames[key] for key in ("kind", "name", "full", "file", "line", "module")), strict=True
             )
         ],
         parents=[-1, *(node - up for node, up in enumerate(raw["nodes"]["up"], 1))],
@@ -80,7 +81,7 @@ def hostile_tree() -> Tree:
     return tree
 
 
-@pytest.mark.parametrize("tree", [llama(), random_tree(3_000)], ids=["llama", "random"])
+@pytest.mark.parametrize("tree", [llama(), random_tree(3_000), device_tree()], ids=["llama", "random", "gpu"])
 def test_page_holds_the_tree(tree: Tree) -> None:
     back = decoded(embedded(page_of(tree)))
     assert back.parents == tree.parents
@@ -167,6 +168,28 @@ def test_hostile_names_come_back_readable() -> None:
     assert names == [readable(name) for name in HOSTILE]
     assert names[-3] == r"lone \udc80 surrogate"
     assert names[-2] == "x" * MAX_TEXT + "… (1,000,000 characters)"
+
+
+def test_kernels_have_a_name_to_read_and_their_own() -> None:
+    raw = embedded(page_of(device_tree()))
+    text, frames = [*raw["strings"], None], raw["frames"]
+    names = [(text[name], text[full]) for name, full in zip(frames["name"], frames["full"], strict=True)]
+    assert (SHORT_ADD, ADD) in names
+    assert ("nvjet_sm90_tst_64x8", None) in names and ("aten::mm", None) in names
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_kernels_stay_inside_the_data(name: str) -> None:
+    facts = {**device_facts(), "findings": [finding(title=name, frames=[name], evidence=[name])]}
+    page = render_page(PageData("A run", facts, device_tree(f"void {name}<int>({name})")))
+    assert page.count("<script") == 2 and page.count("</script>") == 2
+    back = decoded(embedded(page))
+    assert readable(f"void {name}<int>({name})") in {frame.name for frame in back.frames}
+
+
+def test_a_kernel_without_a_name_keeps_none() -> None:
+    frames = decoded(embedded(page_of(device_tree("")))).frames
+    assert "" in {frame.name for frame in frames if frame.kind == "kernel"}
 
 
 def test_a_tree_without_nodes_renders() -> None:

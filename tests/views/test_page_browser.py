@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from llmflame.analysis.tree import Tree
-from llmflame.views.page import PageData, render_page
+from tests.views.browsing import IN_A_BROWSER, Open, child, press, settle, view, widths
 from tests.views.test_page import hostile_tree
-from tests.views.test_page_samples import llama, random_tree, summary
+from tests.views.test_page_samples import llama, random_tree
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = os.environ.get("LLMFLAME_CHROMIUM") or shutil.which("chromium")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (on PATH or in $LLMFLAME_CHROMIUM)"),
-]
-
-Open = Callable[..., Any]
+pytestmark = IN_A_BROWSER
 
 INK = """() => {
     const canvas = document.querySelector('canvas');
@@ -32,73 +18,6 @@ INK = """() => {
     for (let at = 0; at < data.length; at += 40) seen.add(data.slice(at, at + 3).join());
     return seen.size;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens a tree's page; afterwards nothing may have gone wrong in it, nor left it."""
-    contexts: list[Any] = []
-    complaints: list[str] = []
-    requests: list[str] = []
-
-    def open_it(
-        tree: Tree, fragment: str = "", title: str = "A run", width: int = 1440, **changes: object
-    ) -> Any:
-        file = tmp_path / f"{len(contexts)}.html"
-        file.write_text(render_page(PageData(title, {**summary(tree), **changes}, tree)), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("html[data-ready]")
-        settle(page)
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert all(url.startswith("file://") for url in requests)
-    assert len(requests) == len(contexts)
-
-
-def settle(page: Any) -> None:
-    """Waits until what has been asked for is drawn."""
-    page.evaluate(
-        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
-    )
-
-
-def view(page: Any) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate("() => llmflame.view()")
-    return found
-
-
-def widths(page: Any) -> dict[int, float]:
-    boxes = page.evaluate("() => llmflame.boxes()")
-    return {box["node"]: box["width"] for box in boxes if box["node"] >= 0}
-
-
-def press(page: Any, *keys: str) -> None:
-    page.focus(".flame-scroller")
-    for key in keys:
-        page.keyboard.press(key)
-    settle(page)
-
-
-def child(tree: Tree, name: str, parent: int = 0) -> int:
-    return next(n for n in range(len(tree)) if tree.parents[n] == parent and tree.frame(n).name == name)
 
 
 def test_page_opens_and_draws(open_page: Open) -> None:

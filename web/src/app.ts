@@ -6,13 +6,16 @@ import type { Report } from "./data";
 import { drawDetails } from "./details";
 import { byId, el } from "./dom";
 import { Facts } from "./facts";
+import { drawChecks, drawFindings } from "./findings";
 import { FlameChart } from "./flame";
 import { clip, formatCount, formatShare, formatValue } from "./format";
 import { drawHelp } from "./help";
 import { drawFigures, drawLead, drawStatus } from "./lead";
 import { drawLegend } from "./legend";
+import { drawLimit } from "./limit";
 import { Model } from "./model";
 import { drawPhases, phasesOf, type Phase } from "./phases";
+import { placeOf } from "./place";
 import { TreeSource } from "./source";
 import type { ViewState } from "./state";
 import { FrameTable } from "./table";
@@ -28,6 +31,7 @@ export class App {
   private readonly tooltip: Tooltip;
   private readonly table: FrameTable;
   private readonly phases: Phase[];
+  private readonly facts: Facts;
   private readonly help = byId<HTMLDialogElement>("help");
   private source: TreeSource;
   private walked: number[] = [];
@@ -35,14 +39,15 @@ export class App {
 
   constructor(report: Report) {
     this.model = new Model(report);
-    const facts = new Facts(report.summary);
-    const wall = report.tree.metrics.findIndex(({ name }) => name === "wall_ns");
-    this.phases = phasesOf(facts, report.tree, wall);
+    const facts = (this.facts = new Facts(report.summary));
+    this.phases = phasesOf(facts, report.tree, report.tree.metric("wall_ns"));
     this.theme = new Theme(byId("theme"), () => this.recolour());
     this.tooltip = new Tooltip(byId("tooltip"));
     drawStatus(byId("status"), facts);
+    drawChecks(byId("checks"), facts);
     drawLead(byId("lead"), report.title, facts);
     drawFigures(byId("figures"), facts);
+    drawFindings(byId("changes"), facts, (words) => this.goToPlace(words));
     drawHelp(this.help);
     byId("footer").textContent = "One file: it fetches nothing and sends nothing.";
     this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, {
@@ -57,6 +62,8 @@ export class App {
     this.table = new FrameTable(byId("table"), (row) => this.select(row.node));
     byId("help-open").addEventListener("click", () => this.help.showModal());
     document.addEventListener("keydown", (event) => this.key(event));
+    window.addEventListener("beforeprint", () => this.onPaper(true));
+    window.addEventListener("afterprint", () => this.onPaper(false));
     window.addEventListener("popstate", () => this.restore());
     window.addEventListener("hashchange", () => this.restore());
     this.source = this.makeSource();
@@ -84,6 +91,7 @@ export class App {
     const { model } = this;
     this.source = this.makeSource();
     this.chart.recolour(this.theme.ink());
+    drawLimit(byId("limit"), this.facts, this.theme.scheme);
     if (model.metric >= 0)
       this.chart.show(this.source, model.state.shape === "flame", model.tree.height[0] + 1);
     this.chart.mark({ hovered: -1 });
@@ -124,7 +132,7 @@ export class App {
       metric: tree.metrics[metric],
       within: tree.frame(model.zoom).name,
       whole: tree.total(metric)[model.zoom],
-      hasCalls: tree.metrics.some(({ name }) => name === "calls"),
+      hasCalls: tree.metric("calls") >= 0,
       scheme,
       isSelected: (row) => model.ranking.alike(row.node, selected),
     });
@@ -180,6 +188,23 @@ export class App {
     this.remember(false);
   }
 
+  /** A frame of a finding: searched for, its phase across the width, and the graph brought into sight. */
+  private goToPlace(words: string): void {
+    const { model } = this;
+    const widest = model.metrics[0]?.name;
+    const { phase, node, query } = placeOf(model.tree, words, model.metric);
+    this.change({ query, regex: false });
+    if (node >= 0 && widest !== undefined && !(model.tree.total(model.metric)[node] > 0))
+      this.change({ metric: widest });
+    model.goTo(phase, node < 0 ? phase : node);
+    this.showZoom(false);
+    this.showSelected();
+    if (node >= 0) this.reveal(node);
+    this.remember(true);
+    byId("graph").scrollIntoView({ block: "start" });
+    this.chart.element.focus({ preventScroll: true });
+  }
+
   private reveal(node: number): void {
     this.chart.reveal(node, this.model.tree.depth[node]);
   }
@@ -209,6 +234,13 @@ export class App {
     if (event === null || metric < 0) return this.tooltip.hide();
     if (node < 0) return this.tooltip.showHidden(hidden, event);
     this.tooltip.showNode(tree, node, metric, zoom, event);
+  }
+
+  /** Paper is light, and nothing on it can be opened. */
+  private onPaper(printed: boolean): void {
+    if (printed) document.querySelectorAll("details").forEach((item) => (item.open = true));
+    this.theme.print(printed);
+    this.chart.drawNow();
   }
 
   private recolour(): void {

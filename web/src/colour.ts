@@ -17,6 +17,8 @@ const KINDS: Record<string, Tint> = {
   builtin: [290, 0.6],
   runtime: [330, 0.75],
   kernel: [28, 1.05],
+  wait: [120, 0.8],
+  copy: [195, 1],
   thread: [215, 0.5],
   other: [70, 0.1],
 };
@@ -30,6 +32,8 @@ export const KIND_NAMES: Record<string, string> = {
   builtin: "Builtin",
   runtime: "Runtime call",
   kernel: "Kernel",
+  wait: "Waiting for GPU",
+  copy: "Copy",
   thread: "Thread",
   other: "Other",
 };
@@ -63,6 +67,21 @@ export function phaseColour(name: string, scheme: Scheme): string {
 
 export function kindColour(kind: string, scheme: Scheme): string {
   return paint(KINDS[kind] ?? GREY, scheme, 1.5);
+}
+
+/** What a step's time went into, in the colours of the frames that hold it. */
+const PARTS: Record<string, Tint> = {
+  floor: [145, 1.4],
+  "launch gaps": KINDS["python"],
+  synchronisation: KINDS["wait"],
+  copies: KINDS["copy"],
+  "element-wise": KINDS["op"],
+  "low occupancy": KINDS["runtime"],
+  other: KINDS["kernel"],
+};
+
+export function partColour(part: string, scheme: Scheme): string {
+  return paint(PARTS[part] ?? GREY, scheme, 2);
 }
 
 /**

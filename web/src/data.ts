@@ -1,5 +1,6 @@
 /** From the text in the page to a tree. The layout is described in views/page/document.py. */
 
+import { forPeople } from "./metrics";
 import { CallTree, preorder, type Frame, type Metric } from "./tree";
 
 export const SCHEMA = 1;
@@ -9,7 +10,7 @@ export interface RawDocument {
   title: string;
   summary: unknown;
   strings: string[];
-  frames: { kind: number[]; name: number[]; file: number[]; line: number[]; module: number[] };
+  frames: Record<"kind" | "name" | "full" | "file" | "line" | "module", number[]>;
   nodes: { up: number[]; frame: number[] };
   metrics: (Metric & { step: number[]; value: number[] })[];
   origins: { names: string[]; runs: number[] };
@@ -41,12 +42,9 @@ export function decode(raw: RawDocument): Report {
     frames: decodeFrames(raw, strings),
     parent,
     frameOf: raw.nodes.frame.length > 0 ? Int32Array.from(raw.nodes.frame) : new Int32Array(1),
-    metrics: raw.metrics.map(({ name, unit, fold, label }) => ({
-      name,
-      unit,
-      fold,
-      label: printable(label),
-    })),
+    metrics: raw.metrics.map(({ name, unit, fold, label }) =>
+      forPeople({ name, unit, fold, label: printable(label) }),
+    ),
     selfs: raw.metrics.map((metric) => sparse(metric.step, metric.value, size)),
     originNames: raw.origins.names,
     origin: runs(raw.origins.runs, size),
@@ -59,11 +57,14 @@ function decodeFrames(raw: RawDocument, strings: string[]): Frame[] {
   const frames = raw.frames.name.map((name, index) => ({
     kind: text(raw.frames.kind[index]) ?? "other",
     name: text(name) || "(no name)",
+    full: text(raw.frames.full[index]),
     file: text(raw.frames.file[index]),
     line: raw.frames.line[index] < 0 ? null : raw.frames.line[index],
     module: text(raw.frames.module[index]),
   }));
-  return frames.length > 0 ? frames : [{ kind: "run", name: "run", file: null, line: null, module: null }];
+  return frames.length > 0
+    ? frames
+    : [{ kind: "run", name: "run", full: null, file: null, line: null, module: null }];
 }
 
 function sparse(step: number[], value: number[], size: number): Float64Array {

@@ -2,7 +2,8 @@
 
 import { kindColour, KIND_NAMES, type Scheme } from "./colour";
 import { button, el, styled } from "./dom";
-import { clip, formatCount, formatShare, formatValue, NONE } from "./format";
+import { clip, formatCount, formatShare, formatTimes, formatValue, inSentence, NONE } from "./format";
+import { inOrder } from "./metrics";
 import type { CallTree } from "./tree";
 
 const ORIGINS: Record<string, string> = {
@@ -33,12 +34,13 @@ export function drawDetails(
   const kind = (KIND_NAMES[frame.kind] ?? frame.kind) + (count > 1 ? `, ${formatCount(count)} merged` : "");
   const zoom = button("Zoom here", {}, () => events.zoom(node));
   zoom.title = "Enter";
-  place.replaceChildren(
+  const parts = [
     el("p", { class: "kind" }, swatch, kind),
     el("h2", { title: clip(frame.name, 400) }, clip(frame.name, 400)),
     places(tree, node),
     bigNumber(tree, node, metric),
     shares(tree, node, metric),
+    floor(tree, node),
     numbers(tree, node),
     origin(tree, node),
     el(
@@ -47,7 +49,8 @@ export function drawDetails(
       zoom,
       button("Find all", {}, () => events.find(frame.name)),
     ),
-  );
+  ];
+  place.replaceChildren(...parts.filter((part) => part !== null));
 }
 
 function places(tree: CallTree, node: number): HTMLElement {
@@ -59,6 +62,8 @@ function places(tree: CallTree, node: number): HTMLElement {
       el("p", { title: "File and line" }, frame.file + (frame.line === null ? "" : `:${frame.line}`)),
     );
   }
+  if (frame.full !== null)
+    list.append(el("p", { title: "Full name", class: "full", tabindex: "0" }, frame.full));
   return list;
 }
 
@@ -69,14 +74,14 @@ function bigNumber(tree: CallTree, node: number, metric: number): HTMLElement {
     "p",
     { class: "big" },
     el("b", {}, formatValue(tree.total(metric)[node], unit)),
-    el("span", {}, `${label.toLowerCase()}, of it self ${formatValue(own, unit)}`),
+    el("span", {}, `${inSentence(label)}, of it self ${formatValue(own, unit)}`),
     perCall(tree, node, metric),
   );
 }
 
 function perCall(tree: CallTree, node: number, metric: number): HTMLElement | null {
   const { unit, name } = tree.metrics[metric];
-  const calls = tree.self(tree.metrics.findIndex((other) => other.name === "calls"))[node];
+  const calls = tree.self(tree.metric("calls"))[node];
   if (name === "calls" || calls <= 1) return null;
   return el(
     "span",
@@ -105,13 +110,33 @@ function shares(tree: CallTree, node: number, metric: number): HTMLElement {
   return list;
 }
 
+/** Of all operators, element-wise ones too. Outside of phases there is nothing to compare with it. */
+function floor(tree: CallTree, node: number): HTMLElement | null {
+  const least = tree.total(tree.metric("floor_ns"))[node];
+  if (!(least > 0) || tree.nearest(node, "phase") < 0) return null;
+  const times = (name: string): string | null => {
+    const time = tree.total(tree.metric(name))[node];
+    return time > 0 ? formatTimes(time / least) : null;
+  };
+  const pairs: [string, string | null][] = [
+    ["wall / operators' floor", times("wall_ns")],
+    ["GPU time / operators' floor", times("device_ns")],
+  ];
+  const list = el("dl", { class: "shares" });
+  for (const [label, ratio] of pairs) {
+    if (ratio !== null) list.append(el("dt", {}, label), el("dd", {}, ratio));
+  }
+  return list;
+}
+
 function numbers(tree: CallTree, node: number): HTMLElement {
   const body = el("tbody");
-  tree.metrics.forEach(({ label, unit, name }, index) => {
+  inOrder(tree.metrics).forEach(({ label, unit, name }) => {
+    const index = tree.metric(name);
     const total = tree.total(index)[node];
     const own = tree.self(index)[node];
-    if (total === 0 && own === 0) return;
     const single = name === "calls";
+    if (own === 0 && (single || total === 0)) return;
     body.append(
       el(
         "tr",

@@ -1,6 +1,6 @@
 /** Reading a summary in which anything may be missing or unknown. */
 
-import { digits, formatBytes, formatNs, formatShare, NONE } from "./format";
+import { formatBytes, formatNs, formatShare, formatTimes, NONE } from "./format";
 
 export class Facts {
   constructor(private readonly value: unknown) {}
@@ -16,6 +16,12 @@ export class Facts {
 
   get list(): Facts[] {
     return Array.isArray(this.value) ? this.value.map((item) => new Facts(item)) : [];
+  }
+
+  get entries(): [string, Facts][] {
+    const { value } = this;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+    return Object.entries(value).map(([name, item]) => [name, new Facts(item)]);
   }
 
   get number(): number | null {
@@ -52,6 +58,6 @@ export class Facts {
   }
 
   get factor(): string {
-    return this.number === null ? (this.text ?? "unknown") : `${digits(this.number)}×`;
+    return this.number === null ? (this.text ?? "unknown") : formatTimes(this.number);
   }
 }

@@ -142,6 +142,10 @@ export class FlameChart {
     if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.draw(now));
   }
 
+  drawNow(): void {
+    this.draw(performance.now());
+  }
+
   private rowTop(depth: number): number {
     if (!this.inverted) return depth * ROW;
     return Math.max(this.rows * ROW, this.scroller.clientHeight) - (depth + 1) * ROW;

@@ -29,6 +29,21 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? Math.round(value) : digits(value)}${GAP}${units[unit]}`;
 }
 
+/** Floating-point operations in decimal steps, as data sheets have them. */
+export function formatFlop(count: number): string {
+  const steps: [number, string][] = [
+    [1e18, "E"],
+    [1e15, "P"],
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ];
+  const step = steps.find(([size]) => Math.abs(count) >= size * 0.9995);
+  if (step === undefined) return `${Math.round(count)}${GAP}FLOP`;
+  return `${digits(count / step[0])}${GAP}${step[1]}FLOP`;
+}
+
 export function formatCount(count: number): string {
   return count.toLocaleString("en-US", { maximumFractionDigits: Number.isInteger(count) ? 0 : 2 });
 }
@@ -37,6 +52,7 @@ export function formatValue(value: number, unit: string): string {
   if (unit === "ns") return formatNs(value);
   if (unit === "bytes") return formatBytes(value);
   if (unit === "count") return formatCount(value);
+  if (unit === "flop") return formatFlop(value);
   return `${formatCount(value)}${GAP}${unit}`;
 }
 
@@ -58,6 +74,16 @@ export function formatBig(count: number): string {
   if (count >= 1e9) return `${digits(count / 1e9)}${GAP}B`;
   if (count >= 1e6) return `${digits(count / 1e6)}${GAP}M`;
   return formatCount(count);
+}
+
+/** How many times as much: 1.97×, 27.5×, 17,014×. */
+export function formatTimes(factor: number): string {
+  return `${factor >= 1000 ? formatCount(Math.round(factor)) : digits(factor)}×`;
+}
+
+/** A label inside a sentence: "wall time", but "GPU time" and "FLOPs". */
+export function inSentence(label: string): string {
+  return /^\p{Lu}\P{Lu}/u.test(label) ? label[0].toLowerCase() + label.slice(1) : label;
 }
 
 /** The last two parts of a path, which is what tells files apart. */

@@ -59,7 +59,7 @@ function generalFrames(frames: readonly Frame[]): { frames: Frame[]; classOf: In
   const general: Frame[] = [];
   const classOf = Int32Array.from(frames, (frame) => {
     const kept = generalFrame(frame);
-    const key = JSON.stringify([kept.kind, kept.name, kept.file, kept.line, kept.module]);
+    const key = JSON.stringify([kept.kind, kept.full ?? kept.name, kept.file, kept.line, kept.module]);
     let at = index.get(key);
     if (at === undefined) {
       at = general.length;

@@ -2,6 +2,7 @@
 
 import type { Report } from "./data";
 import { mergeLayers, type Merged } from "./merge";
+import { canBeWidth, inOrder } from "./metrics";
 import { Ranking, type Ranked } from "./rank";
 import { Matches, matcher } from "./search";
 import { fromFragment, nodeAt, pathOf, START, toFragment, type ViewState } from "./state";
@@ -27,15 +28,12 @@ export class Model {
   /** Metrics that can be a width: they add up, and there is some of them. Time comes first. */
   get metrics(): Metric[] {
     const { tree } = this.report;
-    const rank = (metric: Metric): number => (metric.name === "wall_ns" ? 0 : metric.unit === "ns" ? 1 : 2);
-    return tree.metrics
-      .filter((metric, index) => metric.fold === "sum" && tree.total(index)[0] > 0)
-      .sort((a, b) => rank(a) - rank(b));
+    return inOrder(tree.metrics.filter((metric, index) => canBeWidth(metric) && tree.total(index)[0] > 0));
   }
 
   /** Index of the metric in use; -1 where the tree has none. */
   get metric(): number {
-    return this.tree.metrics.findIndex(({ name }) => name === this.state.metric);
+    return this.tree.metric(this.state.metric);
   }
 
   get ranking(): Ranking {
@@ -48,8 +46,7 @@ export class Model {
   }
 
   top(): Ranked[] {
-    const calls = this.tree.metrics.findIndex(({ name }) => name === "calls");
-    return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, calls);
+    return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, this.tree.metric("calls"));
   }
 
   change(change: Partial<ViewState>): void {

@@ -23,7 +23,7 @@ export class Ranking {
   constructor(private readonly tree: CallTree) {
     const index = new Map<string, number>();
     this.groupOf = Int32Array.from(tree.frames, (frame) => {
-      const key = JSON.stringify([frame.kind, frame.name, frame.file, frame.line]);
+      const key = JSON.stringify([frame.kind, frame.full ?? frame.name, frame.file, frame.line]);
       const module = frame.module === null ? null : generalPath(frame.module);
       let group = index.get(key);
       if (group === undefined) {

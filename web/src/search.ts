@@ -24,6 +24,7 @@ export function matcher(query: Query): ((frame: Frame) => boolean) | null | stri
   }
   return (frame) =>
     test(frame.name) ||
+    (frame.full !== null && test(frame.full)) ||
     (frame.module !== null && test(frame.module)) ||
     (frame.file !== null && test(frame.file));
 }

@@ -72,5 +72,6 @@ export class TreeSource implements FlameSource {
 function shortName(frame: Frame): string {
   if (frame.kind === "module") return (frame.module ?? "").split(".").pop() || frame.name;
   if (frame.kind === "op") return frame.name.replace(/^\w+::/, "");
+  if (frame.kind === "kernel") return frame.name.split("<")[0] || frame.name;
   return frame.kind === "python" ? (frame.name.split(".").pop() ?? frame.name) : frame.name;
 }

@@ -2,7 +2,7 @@
 
 import { kindColour, KIND_NAMES, type Scheme } from "./colour";
 import { button, el, styled } from "./dom";
-import { clip, formatCount, formatShare, formatValue, NONE, shortFile } from "./format";
+import { clip, formatCount, formatShare, formatValue, inSentence, NONE, shortFile } from "./format";
 import type { Ranked } from "./rank";
 import type { Metric } from "./tree";
 
@@ -53,7 +53,7 @@ export class FrameTable {
       "h2",
       {},
       "Top frames by self ",
-      view.metric.label.toLowerCase(),
+      inSentence(view.metric.label),
       el("small", {}, ` in ${clip(view.within, 60)}`),
     );
     this.place.replaceChildren(title, el("table", {}, el("thead", {}, head), body), this.more(rows.length));

@@ -7,6 +7,7 @@ const KEY = "llmflame-theme";
 
 export class Theme {
   private chosen: Scheme | null = stored();
+  private printed = false;
   private readonly system = matchMedia("(prefers-color-scheme: dark)");
 
   constructor(
@@ -22,7 +23,14 @@ export class Theme {
   }
 
   get scheme(): Scheme {
+    if (this.printed) return "light";
     return this.chosen ?? (this.system.matches ? "dark" : "light");
+  }
+
+  print(printed: boolean): void {
+    this.printed = printed;
+    this.apply();
+    this.changed();
   }
 
   toggle(): void {

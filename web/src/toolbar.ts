@@ -1,6 +1,7 @@
 /** The controls of the flame graph: they show a state and ask for another; they hold none. */
 
 import { button, byId, el } from "./dom";
+import { grouped } from "./metrics";
 import type { ViewState } from "./state";
 import type { Metric } from "./tree";
 
@@ -33,7 +34,9 @@ export class Toolbar {
     this.metric = el(
       "select",
       { id: "metric", title: "What the widths mean" },
-      ...metrics.map(({ name, label }) => el("option", { value: name }, label)),
+      ...grouped(metrics).map(([label, members]) =>
+        el("optgroup", { label }, ...members.map(({ name, label }) => el("option", { value: name }, label))),
+      ),
     );
     this.metric.addEventListener("change", () => events.change({ metric: this.metric.value }));
     this.merge = button(

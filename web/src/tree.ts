@@ -3,6 +3,8 @@
 export interface Frame {
   readonly kind: string;
   readonly name: string;
+  /** The name that `name` shortens; null where it shortens nothing. */
+  readonly full: string | null;
   readonly file: string | null;
   readonly line: number | null;
   readonly module: string | null;
@@ -97,6 +99,11 @@ export class CallTree {
     let at = node;
     while (at >= 0 && this.frame(at).kind !== kind) at = this.parent[at];
     return at;
+  }
+
+  /** A metric's index by its name; -1 where the tree has none of that name. */
+  metric(name: string): number {
+    return this.metrics.findIndex((metric) => metric.name === name);
   }
 
   /** Own values; zeros where there is no such metric (-1). */

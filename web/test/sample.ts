@@ -19,6 +19,7 @@ export function columnsOf(sketch: Sketch): Columns {
     frames.push({
       kind: item.kind ?? "python",
       name: item.name,
+      full: null,
       file: null,
       line: null,
       module: item.module ?? null,

@@ -124,7 +124,7 @@ test("matches rank by what they hold", () => {
 });
 
 test("a query is text, or a pattern, or nothing", () => {
-  const frame = { kind: "op", name: "aten::mm(x)", file: null, line: null, module: null };
+  const frame = { kind: "op", name: "aten::mm(x)", full: null, file: null, line: null, module: null };
   const asks = (text: string, regex: boolean): unknown => {
     const test = matcher({ text, regex });
     return typeof test === "function" ? test(frame) : test;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
-from llmflame.analysis.tree import Tree
+from llmflame.analysis.tree import Tree, host_metric
 from llmflame.store import metrics
 from llmflame.store.model import Frame
 
@@ -56,8 +56,9 @@ def functions_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
 
 def _collect(tree: Tree, inside: Sequence[bool]) -> dict[Key, _Function]:
     empty = [0.0] * len(tree)
-    walls, calls = tree.selfs.get(metrics.WALL.name, empty), tree.selfs.get(metrics.CALLS.name, empty)
-    totals = tree.totals(metrics.WALL.name) if metrics.WALL.name in tree.selfs else empty
+    time = host_metric(tree)
+    walls, calls = tree.selfs.get(time, empty), tree.selfs.get(metrics.CALLS.name, empty)
+    totals = tree.totals(time) if time in tree.selfs else empty
     keys = [_key(frame) for frame in tree.frames]
     functions: dict[Key, _Function] = {}
     path: list[tuple[int, Key | None]] = []

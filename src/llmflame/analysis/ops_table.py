@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
-from llmflame.analysis.tree import Tree
+from llmflame.analysis.tree import Tree, host_metric
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent
 
 PHASES = ("prefill", "decode")
-KINDS = ("op", "runtime", "kernel")
+KINDS = ("op", "runtime", "wait", "kernel", "copy")
 HOST = (
     Column("name", "text", "Name"),
     Column("kind", "text", "Kind", shown=False),
@@ -86,7 +86,7 @@ def _columns(tree: Tree) -> dict[str, tuple[list[float], list[float]]]:
         return tree.selfs.get(name, empty)
 
     selfs = {
-        "wall": column(metrics.WALL.name),
+        "wall": column(host_metric(tree)),
         "memory": _difference(column(metrics.ALLOCATED.name), column(metrics.FREED.name)),
         "device": column(metrics.DEVICE.name),
         "device memory": _difference(

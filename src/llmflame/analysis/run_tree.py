@@ -7,28 +7,27 @@ frame explains is a frame named `unattributed`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmflame.analysis.anchoring import anchors_for
-from llmflame.analysis.phases import (
-    decode_steps,
-    gap_ns,
-    phase_spans,
-    representative_repetition,
-    run_wall_ns,
-)
-from llmflame.analysis.scale import EventCosts, Scaled, TracedNode, scale_window, step_weights
+from llmflame.analysis.phases import gap_ns, phase_spans, run_wall_ns
+from llmflame.analysis.replay import charge
+from llmflame.analysis.timeline import Timeline
 from llmflame.analysis.tree import Tree
+from llmflame.analysis.windows import (
+    ScaledWindow,
+    Values,
+    WindowIndex,
+    scaled_windows,
+    window_weights,
+    with_ancestors,
+)
 from llmflame.store import metrics
 from llmflame.store.model import Frame, Origin
 from llmflame.store.profile import Profile
 from llmflame.store.rows import SpanRow, WindowRow
 
 UNATTRIBUTED = Frame("other", "unattributed")
-
-Values = dict[int, dict[str, float]]
-"""By node of the profile: metric to value."""
 
 COUNTED = (
     metrics.CALLS.name,
@@ -38,6 +37,9 @@ COUNTED = (
     metrics.DEVICE_FREED.name,
     metrics.ALLOCATIONS.name,
     metrics.DEVICE.name,
+    metrics.COPIED.name,
+    metrics.LOW_OCCUPANCY.name,
+    *metrics.WORK,
 )
 """Metrics that tracing doesn't change: multiplied by the number of steps that a window speaks for."""
 SAMPLED = (
@@ -58,6 +60,9 @@ class PhaseTree:
     origin: Origin = "measured"
     factors: list[float] = field(default_factory=list)
     slowdowns: list[float] = field(default_factory=list)
+    windows: list[ScaledWindow] = field(default_factory=list)
+    beyond_ns: float = 0.0
+    """Device time that did not fit into the steps that launched it."""
 
     def add(self, node: int, metric: str, value: float) -> None:
         """Add to one node's own value."""
@@ -73,52 +78,58 @@ class RunTree:
     factor: float | None
     """The largest of the decode windows' scale factors: see `Scaled.factor`."""
     slowdown: float | None
+    phases: tuple[PhaseTree, ...] = ()
+    nodes: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """By phase and node of the profile: the node of the tree."""
+
+    @property
+    def device_pace(self) -> float | None:
+        """The largest factor by which undisturbed steps' device work was slower than the traced steps'."""
+        paces = [w.timeline.pace for p in self.phases for w in p.windows if w.timeline is not None]
+        return max(paces, default=None)
 
 
 def build_run_tree(profile: Profile) -> RunTree:
     """The run's tree. Sum of `wall_ns` = the wall time of all phases, exactly up to rounding."""
-    index = _WindowIndex(profile)
+    index = WindowIndex(profile)
     phases = [_phase(profile, index, span) for span in phase_spans(profile)]
-    builder = _Builder(profile)
+    builder = _Builder(profile, on_device=index.on_device)
     for phase in phases:
         builder.phase(phase)
     gap = gap_ns(profile)
     if gap:
-        builder.leaf(builder.root, UNATTRIBUTED, gap, "measured")
+        builder.leaf(builder.root, UNATTRIBUTED, gap, "measured", idle=True)
     factors = [factor for phase in phases for factor in phase.factors]
     slowdowns = [slowdown for phase in phases for slowdown in phase.slowdowns]
-    return RunTree(builder.tree(), max(factors, default=None), max(slowdowns, default=None))
+    return RunTree(
+        builder.tree(),
+        max(factors, default=None),
+        max(slowdowns, default=None),
+        tuple(phases),
+        builder.places,
+    )
 
 
-class _WindowIndex:
-    """Windows by phase, with their cells by node."""
-
-    def __init__(self, profile: Profile) -> None:
-        names = {number: metric.name for number, metric in profile.metrics.items()}
-        self._cells: dict[int, Values] = defaultdict(lambda: defaultdict(dict))
-        for cell in profile.cells:
-            self._cells[cell.window][cell.node][names[cell.metric]] = cell.value
-        self._windows = profile.windows
-
-    def of(self, phase: str, kind: str) -> list[tuple[WindowRow, Values]]:
-        """Windows of a phase in the order of their steps."""
-        found = [w for w in self._windows if w.span_name == phase and w.kind == kind]
-        return [(w, self._cells[w.id]) for w in sorted(found, key=lambda w: w.step or 0)]
-
-
-def _phase(profile: Profile, index: _WindowIndex, span: SpanRow) -> PhaseTree:
+def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
     phase = PhaseTree(span)
-    sampled, traced = index.of(span.name, "sampled"), index.of(span.name, "traced")
+    sampled = index.of(span.name, "sampled")
     if sampled:
-        _add_sampled(phase, sampled[0])
-        for _, values in traced:
+        _add_sampled(phase, sampled[0], on_device=index.on_device)
+        for _, values in index.of(span.name, "traced"):
             _add_counts(phase, values, 1.0)
-    elif traced:
-        _add_traced(profile, phase, traced)
+    else:
+        phase.windows = scaled_windows(profile, index, span)
+        for window in phase.windows:
+            phase.origin = "scaled"
+            _add_window(phase, window, on_device=index.on_device)
+    shapes = index.of(span.name, "shapes")
+    weights = window_weights(profile, span, [row.step or 0 for row, _ in shapes])
+    for (_, values), (_, count) in zip(shapes, weights, strict=False):
+        _add_counts(phase, values, count)
     return phase
 
 
-def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Values]) -> None:
+def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Values], *, on_device: bool) -> None:
     row, values = window
     phase.origin = "sampled"
     rate = phase.span.wall_ns / row.wall_ns if row.wall_ns else 0.0
@@ -127,6 +138,8 @@ def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Values]) -> None:
             if metric in cells:
                 timed = metric in (metrics.WALL.name, metrics.CPU.name, metrics.OVERLAPPED.name)
                 phase.add(node, metric, cells[metric] * (rate if timed else 1.0))
+        if on_device and metrics.WALL.name in cells:
+            phase.add(node, metrics.HOST.name, cells[metrics.WALL.name] * rate)
 
 
 def _add_counts(phase: PhaseTree, values: Values, times: float) -> None:
@@ -136,104 +149,53 @@ def _add_counts(phase: PhaseTree, values: Values, times: float) -> None:
                 phase.add(node, metric, cells[metric] * times)
 
 
-def _add_traced(profile: Profile, phase: PhaseTree, windows: list[tuple[WindowRow, Values]]) -> None:
-    phase.origin = "scaled"
-    costs = event_costs(profile)
-    if phase.span.name == "decode":
-        steps = decode_steps(profile, repetition=representative_repetition(profile))
-        times = {span.step or 0: float(span.wall_ns) for span in steps}
-        stepped = sum(times.values())
-        weights = step_weights([row.step or 0 for row, _ in windows], times)
-        rate = phase.span.wall_ns / stepped if stepped else 0.0
-    else:
-        weights, rate = [(float(phase.span.wall_ns), 1.0)], 1.0
-    for (row, values), (time_ns, count) in zip(windows, weights, strict=False):
-        nodes, numbers = traced_nodes(profile, values)
-        clean = _clean_step_ns(profile, phase.span, row)
-        anchors = anchors_for(profile, row.step, clean) if row.step is not None else None
-        scaled = scale_window(nodes, clean, costs, anchors)
-        _add_scaled(phase, numbers, scaled, time_ns * rate, anchored=anchors is not None)
-        _add_counts(phase, values, count)
-        if row.step:
-            phase.factors.append(scaled.factor)
-            phase.slowdowns.append(scaled.slowdown)
-
-
-def _add_scaled(
-    phase: PhaseTree, numbers: list[int], scaled: Scaled, time_ns: float, *, anchored: bool
-) -> None:
-    span = phase.span
+def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> None:
+    """One window's part of a phase: host time by its shares, wall time by who was waited for."""
+    _add_counts(phase, window.values, window.count)
+    if window.row.step:
+        phase.factors.append(window.scaled.factor)
+        phase.slowdowns.append(window.scaled.slowdown)
+    span, scaled = phase.span, window.scaled
     overall = None
     if span.thread_cpu_ns is not None and span.wall_ns:
         overall = min(span.thread_cpu_ns / span.wall_ns, 1.0)
-    for node, share, cpu in zip(numbers, scaled.shares, scaled.cpu_shares, strict=True):
-        if share:
-            phase.add(node, metrics.WALL.name, share * time_ns)
-            on_cpu = cpu if anchored else overall
-            if on_cpu is not None:
-                phase.add(node, metrics.CPU.name, share * time_ns * on_cpu)
+    for node, share, cpu in zip(window.numbers, scaled.shares, scaled.cpu_shares, strict=True):
+        if not share:
+            continue
+        host_ns = share * window.time_ns
+        phase.add(node, metrics.HOST.name if on_device else metrics.WALL.name, host_ns)
+        on_cpu = cpu if window.anchored else overall
+        if on_cpu is not None:
+            phase.add(node, metrics.CPU.name, host_ns * on_cpu)
+        if on_device and window.timeline is None:  # nothing was asked of the device: it idled
+            phase.add(node, metrics.WALL.name, host_ns)
+            phase.add(node, metrics.IDLE.name, host_ns)
+    if window.timeline is not None:
+        _add_charged(phase, window, window.timeline)
 
 
-def traced_nodes(profile: Profile, values: Values) -> tuple[list[TracedNode], list[int]]:
-    """A window's nodes, with those above them, and their numbers in the profile."""
-    numbers = sorted(_with_ancestors(profile, values))
-    place = {number: position for position, number in enumerate(numbers)}
-    nodes = []
-    for number in numbers:
-        node, cells = profile.nodes[number], values.get(number, {})
-        frame = profile.frames[node.frame]
-        nodes.append(
-            TracedNode(
-                parent=place[node.parent] if node.parent is not None else -1,
-                kind=frame.kind,
-                module=frame.module,
-                self_ns=cells.get(metrics.WALL.name, 0.0),
-                calls=cells.get(metrics.CALLS.name, 0.0),
-                allocations=cells.get(metrics.ALLOCATIONS.name, 0.0),
-            )
-        )
-    return nodes, numbers
-
-
-def event_costs(profile: Profile) -> EventCosts:
-    """What the recording machine's tracer was calibrated to cost."""
-    inside: dict[str, float] = {}
-    outside: dict[str, float] = {}
-    for report in profile.probe_reports:
-        if report.probe == "tracer" and report.value is not None:
-            kind, _, side = report.name.partition(" ")
-            if side == "inside":
-                inside[kind] = report.value
-            elif side == "outside":
-                outside[kind] = report.value
-    return EventCosts(inside, outside)
-
-
-def _clean_step_ns(profile: Profile, span: SpanRow, row: WindowRow) -> float:
-    """The undisturbed time of what the window traced: the median step around it, or the phase."""
-    if row.step is None:
-        return float(span.wall_ns)
-    walls = sorted(
-        other.wall_ns
-        for other in profile.spans
-        if other.pass_name == "clean"
-        and other.name == "step"
-        and other.step is not None
-        and (other.step == row.step if row.step == 0 else other.step > 0 and abs(other.step - row.step) <= 2)
-    )
-    return float(walls[len(walls) // 2]) if walls else float(span.wall_ns)
+def _add_charged(phase: PhaseTree, window: ScaledWindow, timeline: Timeline) -> None:
+    charged = charge(timeline)
+    rate = window.time_ns / timeline.wall_ns if timeline.wall_ns else 0.0
+    for node, value in charged.wall.items():
+        phase.add(node, metrics.WALL.name, value * rate)
+    for node, value in charged.idle.items():
+        phase.add(node, metrics.IDLE.name, value * rate)
+    phase.beyond_ns += charged.beyond_ns * rate
 
 
 class _Builder:
     """Makes a pre-order tree of the phases' nodes."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, on_device: bool) -> None:
         self._profile = profile
+        self._on_device = on_device
         self._tree = Tree()
         self._frame_numbers: dict[Frame, int] = {}
         self._values: dict[str, dict[int, float]] = defaultdict(dict)
         self._children: dict[int | None, list[int]] = defaultdict(list)
         self._roots: dict[str, int] = {}
+        self.places: dict[tuple[str, int], int] = {}
         for node in profile.nodes.values():
             self._children[node.parent].append(node.id)
             if node.parent is None:
@@ -250,11 +212,18 @@ class _Builder:
         self._tree.origins.append(origin)
         return len(self._tree.parents) - 1
 
-    def leaf(self, parent: int, frame: Frame, wall_ns: float, origin: Origin) -> int:
-        """A node with nothing but wall time."""
+    def leaf(self, parent: int, frame: Frame, wall_ns: float, origin: Origin, *, idle: bool = False) -> int:
+        """A node of the host with nothing but time; with `idle` in it a device had nothing to do."""
         node = self._add(parent, frame, origin)
-        self._values[metrics.WALL.name][node] = wall_ns
+        self._take(node, wall_ns)
+        if idle and self._on_device:
+            self._values[metrics.IDLE.name][node] = wall_ns
         return node
+
+    def _take(self, node: int, wall_ns: float) -> None:
+        for name in (metrics.WALL.name, metrics.HOST.name)[: 2 if self._on_device else 1]:
+            values = self._values[name]
+            values[node] = values.get(node, 0.0) + wall_ns
 
     def phase(self, phase: PhaseTree) -> None:
         """Add a phase with all its frames."""
@@ -268,7 +237,7 @@ class _Builder:
                 self._values[metrics.CPU.name][node] = min(span.thread_cpu_ns, span.wall_ns)
             return
         self._put(top, phase.values.get(root, {}))
-        live = _with_ancestors(self._profile, phase.values)
+        live = with_ancestors(self._profile, phase.values)
         stack = [(child, top) for child in reversed(self._children[root])]
         unattributed: int | None = None
         while stack:
@@ -277,6 +246,7 @@ class _Builder:
                 continue
             frame = self._profile.frames[self._profile.nodes[node].frame]
             here = self._add(parent, frame, phase.origin)
+            self.places[span.name, node] = here
             self._put(here, phase.values.get(node, {}))
             if parent == top and frame == UNATTRIBUTED:
                 unattributed = here
@@ -287,8 +257,7 @@ class _Builder:
             return
         if unattributed is None:
             unattributed = self.leaf(top, UNATTRIBUTED, 0.0, "computed")
-        wall = self._values[metrics.WALL.name]
-        wall[unattributed] = wall.get(unattributed, 0.0) + rest
+        self._take(unattributed, rest)
 
     def _put(self, node: int, cells: dict[str, float]) -> None:
         for metric, value in cells.items():
@@ -306,16 +275,6 @@ class _Builder:
                 tree.selfs[metric.name] = column
                 tree.metrics.append(metric)
         return tree
-
-
-def _with_ancestors(profile: Profile, nodes: Iterable[int]) -> set[int]:
-    live: set[int] = set()
-    for node in nodes:
-        current: int | None = node
-        while current is not None and current not in live:
-            live.add(current)
-            current = profile.nodes[current].parent
-    return live
 
 
 __all__ = ["RunTree", "build_run_tree", "run_wall_ns"]

@@ -45,6 +45,8 @@ class TracedNode:
     self_ns: float
     calls: float
     allocations: float
+    bound_ns: float = 0.0
+    """The part of `self_ns` in which the host waited for a device: tracing lengthens the rest, not this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,16 @@ class Scaled:
 
     shares: list[float]
     """Add up to 1 (or are all 0 for an empty window)."""
+    bound_shares: list[float]
+    """By node: the part of its share in which the host waited for a device."""
     cpu_shares: list[float]
     """By node: the part of its time that it was on a CPU."""
     factor: float
     """Traced time less the calibrated cost, over clean time: what calibration left for scaling to explain."""
     slowdown: float
     """Traced time over clean time."""
+    cost_rate: float = 1.0
+    """How many times its calibrated cost an event cost, in the modules that didn't wait for a device."""
 
 
 def tracing_costs(nodes: Sequence[TracedNode], costs: EventCosts) -> list[float]:
@@ -94,18 +100,25 @@ def scale_window(
     for number, owner in enumerate(owners):
         members[owner].append(number)
     targets = _targets(nodes, members, added, clean_ns, anchors)
-    scaled = [0.0] * len(nodes)
+    scaled, bound = [0.0] * len(nodes), [0.0] * len(nodes)
+    usual = _usual_rate(nodes, members, added, targets)
     for owner, numbers in members.items():
-        for number, value in zip(numbers, _fit(nodes, numbers, added, targets[owner]), strict=True):
-            scaled[number] = value
+        fit = _fit_waiting if any(nodes[number].bound_ns for number in numbers) else _fit
+        for number, (value, waited) in zip(
+            numbers, fit(nodes, numbers, added, targets[owner], usual), strict=True
+        ):
+            scaled[number], bound[number] = value, waited
     whole = sum(scaled)
     shares = [value / whole for value in scaled] if whole > 0 else scaled
+    bounds = [value / whole for value in bound] if whole > 0 else bound
     cpu = [anchors.cpu_shares.get(owner, 1.0) if anchors else 1.0 for owner in owners]
     return Scaled(
         shares,
+        bounds,
         cpu,
         factor=max(traced - sum(added), 0.0) / clean_ns if clean_ns else 1.0,
         slowdown=traced / clean_ns if clean_ns else 1.0,
+        cost_rate=usual,
     )
 
 
@@ -132,9 +145,26 @@ def _targets(
     return {owner: known.get(owner, calibrated[owner] * rate) for owner in members}
 
 
+def _usual_rate(
+    nodes: Sequence[TracedNode],
+    members: Mapping[Segment, list[int]],
+    added: Sequence[float],
+    targets: Mapping[Segment, float],
+) -> float:
+    """How many times its calibrated cost an event cost, over the modules that didn't wait for a device."""
+    quiet = [owner for owner, numbers in members.items() if not any(nodes[n].bound_ns for n in numbers)]
+    excess = sum(sum(nodes[n].self_ns for n in members[owner]) - targets[owner] for owner in quiet)
+    cost = sum(added[n] for owner in quiet for n in members[owner])
+    return min(max(excess, 0.0) / cost, MAX_COST_FACTOR) if cost > 0 else 1.0
+
+
 def _fit(
-    nodes: Sequence[TracedNode], numbers: Sequence[int], added: Sequence[float], target_ns: float
-) -> list[float]:
+    nodes: Sequence[TracedNode],
+    numbers: Sequence[int],
+    added: Sequence[float],
+    target_ns: float,
+    _usual: float,
+) -> list[tuple[float, float]]:
     """Divide a segment's undisturbed time among its nodes."""
     selfs = [nodes[number].self_ns for number in numbers]
     costs = [added[number] for number in numbers]
@@ -145,7 +175,34 @@ def _fit(
     if sum(left) <= 0:
         left = selfs
     whole = sum(left)
-    return [value * target_ns / whole for value in left] if whole > 0 else left
+    return [(value * target_ns / whole, 0.0) if whole > 0 else (value, 0.0) for value in left]
+
+
+def _fit_waiting(
+    nodes: Sequence[TracedNode],
+    numbers: Sequence[int],
+    added: Sequence[float],
+    target_ns: float,
+    usual: float,
+) -> list[tuple[float, float]]:
+    """The same where the host waits for a device: the waits take what the frames leave.
+
+    A host that tracing slows down waits less: the wait is what remains of the segment's time when tracing's
+    cost is taken from everything else.
+    """
+    active = [
+        max(nodes[number].self_ns - nodes[number].bound_ns - usual * added[number], 0.0) for number in numbers
+    ]
+    waits = [nodes[number].bound_ns for number in numbers]
+    busy, waited = sum(active), sum(waits)
+    rest = target_ns - busy
+    if rest < 0:  # the host was never ahead: what its waits took is the cost of asking
+        factor = target_ns / (busy + waited)
+        return [((value + wait) * factor, wait * factor) for value, wait in zip(active, waits, strict=True)]
+    return [
+        (value + wait * rest / waited, wait * rest / waited)
+        for value, wait in zip(active, waits, strict=True)
+    ]
 
 
 def step_weights(windows: Sequence[int], steps: Mapping[int, float]) -> list[tuple[float, float]]:

@@ -8,10 +8,14 @@ from statistics import median
 from typing import Any
 
 from llmflame.analysis.coverage import bytes_coverage, wall_coverage
+from llmflame.analysis.device_checks import device_checks
+from llmflame.analysis.findings import Finding, find
+from llmflame.analysis.idle import idle
 from llmflame.analysis.latency import latency, phase_seconds
 from llmflame.analysis.machine import machine_summary
 from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached_share
 from llmflame.analysis.phases import decode_steps, phase_spans, run_wall_ns, steps, waiting
+from llmflame.analysis.roofline import Roofline, rooflines
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.top import top_frames
 from llmflame.store.profile import Profile
@@ -20,6 +24,7 @@ SCHEMA = 1
 TOP_LIMIT = 20
 TRACED_REPETITION = 0
 """Of the anatomy pass: the request with windows; the others are timed module by module."""
+GENERATION = ("prefill", "decode")
 SUBJECT_FIELDS = (
     "model",
     "architecture",
@@ -47,6 +52,10 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
         "latency": _latency(profile),
         "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
         "cost": cost(profile, run),
+        "checks": [asdict(check) for check in device_checks(profile, run)],
+        "device": _device(run),
+        "roofline": [_roofline(one) for one in rooflines(profile, run.tree)],
+        "findings": [finding_document(one) for one in find(profile, run)],
         "top": _top(run, top_limit),
     }
 
@@ -135,6 +144,55 @@ def _anatomy_cost(profile: Profile, traced_ns: float | None, e2e_ms: float | Non
 
 def _sampled_ns(profile: Profile) -> int:
     return sum(window.wall_ns for window in profile.windows if window.kind == "sampled")
+
+
+def _device(run: RunTree) -> dict[str, Any] | None:
+    """What the GPU did in prefill and decode; None where none worked."""
+    account = idle(run.tree, GENERATION)
+    if account is None:
+        return None
+    return {
+        "busy_s": (account.wall_ns - account.total_ns) / 1e9,
+        "idle_s": account.total_ns / 1e9,
+        "idle_share": account.total_ns / account.wall_ns if account.wall_ns else None,
+        "idle_named_share": account.named_ns / account.total_ns if account.total_ns else None,
+        "pace": run.device_pace,
+        "idle_by_cause_s": {cause: own / 1e9 for cause, own in account.by_cause.items()},
+    }
+
+
+def _roofline(one: Roofline) -> dict[str, Any]:
+    """One phase against the ceilings; times are of the whole phase."""
+    return {
+        "phase": one.phase,
+        "steps": one.steps,
+        "wall_s": one.wall_ns / 1e9,
+        "floor_s": None if one.floor_ns is None else one.floor_ns / 1e9,
+        "parts_s": {part: own / 1e9 for part, own in one.parts.items()},
+        "flops": one.flops,
+        "weight_bytes": one.weight_bytes,
+        "kv_bytes": one.kv_bytes,
+        "known_share": one.known_share,
+        "mfu": one.mfu,
+        "mfu_published": one.mfu_published,
+        "mbu": one.mbu,
+        "mbu_published": one.mbu_published,
+    }
+
+
+def finding_document(one: Finding) -> dict[str, Any]:
+    """A finding as programs read it."""
+    return {
+        "name": one.name,
+        "title": one.title,
+        "scope": one.scope,
+        "gain_s": one.gain_ns / 1e9,
+        "gain_share": one.gain_share,
+        "evidence": list(one.evidence),
+        "change": one.change,
+        "variant": one.variant,
+        "frames": list(one.frames),
+    }
 
 
 def _top(run: RunTree, limit: int) -> list[dict[str, Any]]:

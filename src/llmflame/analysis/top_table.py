@@ -33,6 +33,11 @@ class Place:
     """The paths that `module` stands for."""
 
 
+def layers_together(path: str) -> str:
+    """A module's path with `*` for numbers: what all layers of a model have in common."""
+    return _NUMBER.sub("*", path)
+
+
 def top_places(tree: Tree, phases: Collection[str], limit: int, *, by_phase: bool = False) -> list[Place]:
     """The places with the most time of their own in `phases`; with `by_phase`, apart for each."""
     where, owners = phases_of(tree), owners_of(tree)
@@ -44,7 +49,7 @@ def top_places(tree: Tree, phases: Collection[str], limit: int, *, by_phase: boo
         if phase not in phases or frame.kind in ("run", "phase"):
             continue
         owner = owners[node]
-        module = None if owner is None else _NUMBER.sub("*", owner)
+        module = None if owner is None else layers_together(owner)
         key = (phase if by_phase else None, module, frame.kind, frame.name, frame.file, frame.line)
         place = found.get(key)
         if place is None:

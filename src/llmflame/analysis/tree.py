@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from llmflame.store import metrics
 from llmflame.store.model import Frame, Metric, Origin
 
 
@@ -52,3 +53,8 @@ class Tree:
             path.append(node)
             node = self.parents[node]
         return path[::-1]
+
+
+def host_metric(tree: Tree) -> str:
+    """The metric of the host's own time: wall time where no device was waited for."""
+    return metrics.HOST.name if metrics.HOST.name in tree.selfs else metrics.WALL.name

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
 from llmflame.analysis.tree import Tree
+from llmflame.errors import UsageError
 from llmflame.store import metrics
+from llmflame.store.model import Metric
 
 COLUMNS = (
     Column("id", "index", "Id"),
@@ -26,7 +28,23 @@ COLUMNS = (
     Column("allocated_bytes", "bytes", "Allocated"),
     Column("origin", "text", "Origin"),
     Column("folded", "count", "Folded"),
+    Column("floor_ns", "ns", "Floor"),
 )
+TREES = {
+    "wall": metrics.WALL,
+    "host": metrics.HOST,
+    "device": metrics.DEVICE,
+    "idle": metrics.IDLE,
+}
+"""The trees of one recording: what was waited for, what the host did, what the device did, and the host's
+frames in which the device had nothing to do."""
+
+MEANINGS = {
+    metrics.HOST.name: "By the host's own time, whatever the GPU did meanwhile.",
+    metrics.DEVICE.name: "By the GPU's time: kernels, copies and fills below the frames that launched them.",
+    metrics.IDLE.name: "By the GPU's idle time, at the host's frames that ran meanwhile.",
+}
+"""What stands below a tree that isn't of wall time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +60,38 @@ class TreeLimits:
     """Of modules of one class under one parent (a model's layers), so many: the heaviest ones."""
 
 
-def tree_table(tree: Tree, limits: TreeLimits, phases: tuple[str, ...] = ()) -> Table:
+def tree_table(
+    tree: Tree, limits: TreeLimits, phases: tuple[str, ...] = (), metric: Metric = metrics.WALL
+) -> Table:
     """Frames in the order of a walk, heavier siblings first. Totals are of all metrics' folds, calls are own.
 
     Children that aren't shown are rows of kind `folded`: one for the modules of each class of which some are
     shown, one for all others, with the sums. `folded` counts them (those without a name with all below
-    them). So a frame's self time and its children's totals always add up to its total.
+    them). So a frame's self time and its children's totals always add up to its total. `metric` is one of
+    `TREES`: without a GPU there is no other than wall.
     """
+    if metric.name not in tree.selfs and metric.name != metrics.WALL.name:
+        raise UsageError("this profile has one tree, wall time: no GPU worked in what was traced")
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))
-    view = _View(tree, frozenset(phases))
+    view = _View(tree, frozenset(phases), metric.name)
     if not len(tree):
         return Table("tree", COLUMNS, ())
     shown = view.choose(limits)
-    return Table("tree", COLUMNS, tuple(view.rows(shown)))
+    meaning = MEANINGS.get(metric.name)
+    return Table("tree", COLUMNS, tuple(view.rows(shown)), (meaning,) if meaning else ())
 
 
 class _View:
     """A tree with its totals, as far as some phases are concerned."""
 
-    def __init__(self, tree: Tree, phases: frozenset[str]) -> None:
+    def __init__(self, tree: Tree, phases: frozenset[str], metric: str) -> None:
         self._tree = tree
         empty = [0.0] * len(tree)
-        self._own = tree.selfs.get(metrics.WALL.name, empty)
+        self._own = tree.selfs.get(metric, empty)
         self._calls = tree.selfs.get(metrics.CALLS.name, empty)
-        self._total = tree.totals(metrics.WALL.name) if metrics.WALL.name in tree.selfs else empty
+        self._total = tree.totals(metric) if metric in tree.selfs else empty
+        self._floor = tree.totals(metrics.FLOOR.name) if metrics.FLOOR.name in tree.selfs else None
         self._bytes = tree.totals(metrics.ALLOCATED.name) if metrics.ALLOCATED.name in tree.selfs else empty
         self._sizes = [1] * len(tree)
         self._children: list[list[int]] = [[] for _ in range(len(tree))]
@@ -162,6 +187,7 @@ class _View:
             round(self._bytes[node]),
             self._tree.origins[node],
             None,
+            round(self._floor[node]) if self._floor is not None else None,
         )
 
     def _folded(self, parent: int, depth: int, nodes: list[int]) -> Row:
@@ -185,4 +211,5 @@ class _View:
             round(sum(self._bytes[node] for node in nodes)),
             None,
             len(nodes) if name else sum(self._sizes[node] for node in nodes),
+            round(sum(self._floor[node] for node in nodes)) if self._floor is not None else None,
         )

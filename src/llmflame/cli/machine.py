@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from llmflame.store.model import Fact
 
 SCHEMA = 1
 
 
 def machine(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure what memory, disk, CPU and GPUs reach, and keep it."),
+    ] = False,
 ) -> None:
-    """Show what this machine is: CPU, memory, disk, GPUs, limits and software, each with its source.
+    """Show what this machine is and can reach: CPU, memory, disk, GPUs, limits and software.
 
-    Nothing is guessed: what can't be read is shown as unknown, and its source says why.
+    Each value comes with its source. Nothing is guessed: what can't be read is shown as unknown, and its
+    source says why. What --measure found (in some 10 to 15 s) is kept, shown from then on, and stored in
+    profiles.
     """
+    from llmflame.probes.ceilings.kept import with_kept
     from llmflame.probes.machine import read_machine
+    from llmflame.subjects import cache
 
-    facts = read_machine(cache_folder())
+    described = read_machine(cache_folder())
+    facts = [*described, *_measured(described)] if measure else with_kept(cache.folder(), described)
     if json:
         from dataclasses import asdict
         from json import dumps
@@ -33,6 +47,34 @@ def machine(
     from llmflame.views.machine import machine_view
 
     console_for().print(machine_view(facts))
+
+
+def _measured(described: list[Fact]) -> list[Fact]:
+    """The ceilings, measured now and kept for later. Raises UsageError without torch."""
+    from importlib.util import find_spec
+
+    from llmflame.cli.progress import shown_progress
+    from llmflame.errors import UsageError
+    from llmflame.probes.ceilings import measure_ceilings
+    from llmflame.probes.ceilings.kept import keep
+    from llmflame.subjects import cache
+    from llmflame.subjects.progress import silent
+
+    if find_spec("torch") is None:
+        raise UsageError('torch is missing, which --measure needs: pip install "llmflame[run]"')
+    # Only a terminal is told what is being measured: it is over before a log needs a sign of life.
+    shown = shown_progress() if sys.stderr.isatty() else contextlib.nullcontext(silent)
+    with shown as progress:
+        ceilings = measure_ceilings(cache.folder(), progress)
+    try:
+        keep(cache.folder(), described, ceilings)
+    except OSError as error:
+        # They were measured: that they can't be kept is no reason not to show them.
+        from llmflame.views.safe import safe_text
+
+        words = safe_text(f"{cache.folder()}: {error.strerror or error}", 500)
+        typer.echo(f"llmflame: can't keep the ceilings in {words}", err=True)
+    return ceilings
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:

@@ -46,6 +46,26 @@ def print_table(table: Table, profile: Profile, *, as_json: bool) -> None:
     print_view(Group(*heading(profile.subject, profile.run.status, profile.run.reason), body))
 
 
+def print_findings(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:
+    """What should be changed, each finding with its evidence."""
+    from llmflame.analysis.findings import find
+    from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.summary import finding_document
+
+    found = find(profile, build_run_tree(profile))[:limit]
+    documents = [finding_document(one) for one in found]
+    if as_json:
+        print_json({"schema": 1, "view": "findings", "findings": documents})
+        return
+    from rich.console import Group
+
+    from llmflame.views.findings import findings_view
+    from llmflame.views.heading import heading
+
+    head = heading(profile.subject, profile.run.status, profile.run.reason)
+    print_view(Group(*head, findings_view(documents)))
+
+
 def print_machine(profile: Profile, *, as_json: bool) -> None:
     """The machine that the profile was made on."""
     if as_json:

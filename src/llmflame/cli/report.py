@@ -43,13 +43,16 @@ def report(
 
 def write_report(profile: Profile, page: Path, *, all_frames: bool = False) -> None:
     """Build the page of a profile and write it at once. Raises UsageError where it can't be written."""
+    from llmflame.analysis.ceiling import ceilings
     from llmflame.analysis.plumbing import without_plumbing
+    from llmflame.analysis.roofline import with_floors
     from llmflame.analysis.run_tree import build_run_tree
     from llmflame.analysis.summary import summarise
     from llmflame.atomic import write_atomically
     from llmflame.views.page import PageData, render_page
 
     run = build_run_tree(profile)
-    tree = run.tree if all_frames else without_plumbing(run.tree)
+    tree = with_floors(run.tree, ceilings(profile).best)
+    tree = tree if all_frames else without_plumbing(tree)
     title = str(profile.subject.get("model") or profile.path.stem)
     write_atomically(page, render_page(PageData(title, summarise(profile, run), tree)))

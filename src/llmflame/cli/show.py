@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,20 @@ class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     ops = "ops"
     functions = "functions"
     steps = "steps"
+    kernels = "kernels"
+    idle = "idle"
+    roofline = "roofline"
+    findings = "findings"
     machine = "machine"
+
+
+class TreeMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
+    """Which of a recording's trees is shown."""
+
+    wall = "wall"
+    host = "host"
+    device = "device"
+    idle = "idle"
 
 
 def show(  # noqa: PLR0913  each option is a parameter
@@ -57,6 +71,12 @@ def show(  # noqa: PLR0913  each option is a parameter
             metavar="PERCENT", min=0, max=100, help="tree: fold frames with less.", show_default="1"
         ),
     ] = None,
+    metric: Annotated[
+        TreeMetric | None,
+        typer.Option(
+            help="tree: by wall time, the host's, the GPU's, or the GPU's idle time.", show_default="wall"
+        ),
+    ] = None,
     all_frames: Annotated[
         bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
     ] = False,
@@ -66,7 +86,6 @@ def show(  # noqa: PLR0913  each option is a parameter
 
     Times are undisturbed ones: frames seen by the tracer are scaled to the clean pass.
     """
-    from llmflame.cli.printing import print_machine, print_summary, print_table
     from llmflame.store.profile import read_profile
 
     phases = tuple(dict.fromkeys(phase or ()))
@@ -78,20 +97,46 @@ def show(  # noqa: PLR0913  each option is a parameter
         phases=phases,
         all_frames=all_frames,
         limit=limit,
+        metric=metric,
     )
     with no_collection():
-        profile = read_profile(file)
-        if view is View.summary:
-            print_summary(profile, as_json=json, limit=limit)
-        elif view is View.machine:
-            print_machine(profile, as_json=json)
-        else:
-            if view is View.tree:
-                limits = _tree_limits(limit, depth, min_share, as_json=json)
-                table = _tree(profile, phases, limits, all_frames)
-            else:
-                table = _cut(_table(view, profile, phases, all_frames), sort, limit, as_json=json)
-            print_table(table, profile, as_json=json)
+        wanted = _Wanted(view, sort, limit, phases, depth, min_share, metric, all_frames, json)
+        _print(wanted, read_profile(file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was asked for."""
+
+    view: View
+    sort: str | None
+    limit: int | None
+    phases: tuple[str, ...]
+    depth: int | None
+    min_share: float | None
+    metric: TreeMetric | None
+    all_frames: bool
+    json: bool
+
+
+def _print(wanted: _Wanted, profile: Profile) -> None:
+    from llmflame.cli.printing import print_findings, print_machine, print_summary, print_table
+
+    view, as_json, limit = wanted.view, wanted.json, wanted.limit
+    if view is View.summary:
+        print_summary(profile, as_json=as_json, limit=limit)
+    elif view is View.machine:
+        print_machine(profile, as_json=as_json)
+    elif view is View.findings:
+        print_findings(profile, as_json=as_json, limit=limit)
+    elif view is View.tree:
+        limits = _tree_limits(limit, wanted.depth, wanted.min_share, as_json=as_json)
+        metric = wanted.metric or TreeMetric.wall
+        table = _tree(profile, wanted.phases, limits, wanted.all_frames, metric)
+        print_table(table, profile, as_json=as_json)
+    else:
+        table = _table(view, profile, wanted.phases, wanted.all_frames)
+        print_table(_cut(table, wanted.sort, limit, as_json=as_json), profile, as_json=as_json)
 
 
 @contextlib.contextmanager
@@ -116,21 +161,27 @@ def _tree_limits(
     return TreeLimits(depth, least / 100, limit or TREE_ROWS, TREE_ALIKE)
 
 
-def _tree(profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool) -> Table:
-    from llmflame.analysis.tree_table import tree_table
+def _tree(
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, metric: TreeMetric
+) -> Table:
+    from llmflame.analysis.ceiling import ceilings
+    from llmflame.analysis.roofline import with_floors
+    from llmflame.analysis.tree_table import TREES, tree_table
 
-    return tree_table(_run_tree(profile, all_frames).tree, limits, phases)
+    tree = with_floors(_run_tree(profile, all_frames).tree, ceilings(profile).best)
+    return tree_table(tree, limits, phases, TREES[metric.value])
 
 
 def _refuse_useless(view: View, **options: Any) -> None:
     """An option that a view has no use for is a mistake, which silence would hide."""
     useful = {
-        "sort": {View.phases, View.ops, View.functions, View.steps},
+        "sort": {View.phases, View.ops, View.functions, View.steps, View.kernels, View.idle},
         "depth": {View.tree},
         "min_share": {View.tree},
-        "phases": {View.phases, View.tree, View.ops, View.functions},
-        "all_frames": {View.tree, View.functions},
-        "limit": set(View) - {View.machine},
+        "phases": {View.phases, View.tree, View.ops, View.functions, View.kernels, View.idle},
+        "all_frames": {View.tree, View.functions, View.idle},
+        "limit": set(View) - {View.machine, View.roofline},
+        "metric": {View.tree},
     }
     for name, views in useful.items():
         if options[name] not in (None, (), False) and view not in views:
@@ -144,7 +195,21 @@ def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bo
         from llmflame.analysis.steps_table import steps_table
 
         return steps_table(profile)
-    run = _run_tree(profile, all_frames or view is not View.functions)
+    if view is View.roofline:
+        from llmflame.analysis.ceiling import ceilings
+        from llmflame.analysis.roofline import rooflines
+        from llmflame.analysis.roofline_table import roofline_table
+
+        return roofline_table(rooflines(profile, _run_tree(profile, True).tree), ceilings(profile))
+    run = _run_tree(profile, all_frames or view not in (View.functions, View.idle))
+    if view is View.kernels:
+        from llmflame.analysis.kernels_table import kernels_table
+
+        return kernels_table(run.tree, phases)
+    if view is View.idle:
+        from llmflame.analysis.idle_table import idle_table
+
+        return idle_table(run.tree, phases)
     if view is View.phases:
         from llmflame.analysis.phases_table import phases_table
 
@@ -176,7 +241,7 @@ def _cut(table: Table, sort: str | None, limit: int | None, *, as_json: bool) ->
         from llmflame.analysis.steps_table import compact
 
         return compact(table, limit or STEP_ROWS)
-    if limit is None and not as_json and table.view != "phases":
+    if limit is None and not as_json and table.view not in ("phases", "roofline"):
         limit = ROWS
     return table.limited(limit)
 

@@ -12,6 +12,35 @@ def cuda_in_use() -> bool:
     return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
+def synchronize() -> None:
+    """Wait for the current device, if this process uses one: asking another would make its context."""
+    if cuda_in_use():
+        torch.cuda.synchronize()
+
+
+PREFIX_KERNELS = 8
+"""A tracer may lose the first kernels of a session, and asks for its first buffers when they are launched:
+these go before the window opens."""
+
+
+def launch_prefix() -> None:
+    """Run a few kernels, copies and a wait that nobody needs, if this process uses a device."""
+    if not cuda_in_use():
+        return
+    number = torch.zeros(1, device="cuda")
+    for _ in range(PREFIX_KERNELS):
+        number.add_(1)
+    number.item()
+    torch.cuda.synchronize()
+
+
+def allocated_bytes() -> int | None:
+    """Bytes that torch's allocator has given out on all devices; None where none is used."""
+    if not cuda_in_use():
+        return None
+    return sum(int(torch.cuda.memory_allocated(device)) for device in range(torch.cuda.device_count()))
+
+
 class Device:
     """Wraps what differs between a CPU and a CUDA device. `name` is torch's: `cpu`, `cuda`, `cuda:1`."""
 

@@ -15,8 +15,11 @@ from typing import Any
 from torch._C._profiler import _EventType
 
 import llmflame
-from llmflame.probes.events import Trace, TraceEvent
+from llmflame.probes.devicecalls import GRAPH_LAUNCHES, TRACER_COSTS, check_device, is_copy
+from llmflame.probes.devicelist import DeviceList, read_device_list
+from llmflame.probes.events import PROGRAM, Trace, TraceEvent
 from llmflame.probes.first_lines import FirstLines
+from llmflame.probes.nesting import path_to, renest
 from llmflame.probes.paths import short_path
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, FrameLines, Recorded
 
@@ -43,80 +46,97 @@ class Modules:
 
 def read_trace(recorded: Recorded, modules: Modules) -> Trace:
     """The window as plain events. Raises TraceLostError where the tracer kept no marks."""
-    return _Reader(modules, recorded.frame_lines).read(recorded.results.experimental_event_tree())
+    listed = read_device_list(recorded.results)
+    reader = _Reader(modules, recorded.frame_lines, listed, shapes=recorded.shapes)
+    return reader.read(recorded.results.experimental_event_tree())
 
 
 class _Reader:
-    def __init__(self, modules: Modules, frame_lines: FrameLines) -> None:
+    def __init__(
+        self, modules: Modules, frame_lines: FrameLines, listed: DeviceList, *, shapes: bool
+    ) -> None:
         self._modules = modules
+        self._listed = listed
+        self._shapes = shapes
         self._frame_lines = frame_lines
         self._first_lines = FirstLines()
         self._own_files: dict[str, bool] = {}
         self._events = 0
-        self._launches_without_work = 0
-        self._marks: dict[str, Any] = {}
-        self._by_id: dict[int, TraceEvent] = {}
-        self._module_events: dict[int, tuple[TraceEvent, int]] = {}
-        """By torch's event id: events that are calls of a module, with the module's id."""
+        self._calls: list[tuple[Any, TraceEvent]] = []
+        """The driver's and runtime's calls, torch's event beside ours."""
+        self._displaced = False
+        """Did torch hang frames of the host below what a device did?"""
+        self._marks: dict[str, tuple[Any, TraceEvent]] = {}
+        self._module_calls: dict[int, int] = {}
+        """By `id()` of an event that is the call of a module: the module's."""
 
     def read(self, native_roots: list[Any]) -> Trace:
         roots: dict[int, list[TraceEvent]] = {}
         for native in native_roots:
-            event = self._subtree(native)
-            roots.setdefault(native.start_tid, []).append(event)
-        opening, closing = self._marks.get(OPEN_MARK), self._marks.get(CLOSE_MARK)
-        if opening is None or closing is None:
+            roots.setdefault(native.start_tid, []).extend(self._subtree(native))
+        if self._displaced:
+            roots = {thread: renest(events) for thread, events in roots.items()}
+        if OPEN_MARK not in self._marks or CLOSE_MARK not in self._marks:
             raise TraceLostError("torch's profiler kept no events of this window")
+        (native, opening), (_, closing) = self._marks[OPEN_MARK], self._marks[CLOSE_MARK]
+        main_thread = native.start_tid
         return Trace(
             roots=roots,
-            main_thread=opening.start_tid,
-            open_ns=opening.end_time_ns,
-            close_ns=closing.start_time_ns,
-            counted_when_open=self._root_calls(opening),
-            cut_when_close=self._root_calls(closing),
+            main_thread=main_thread,
+            open_ns=opening.end_ns,
+            close_ns=closing.start_ns,
+            counted_when_open=self._root_calls(opening, roots[main_thread]),
+            cut_when_close=self._root_calls(closing, roots[main_thread]),
             event_count=self._events,
-            lost_count=self._launches_without_work,
+            checks=check_device(self._calls, self._listed, opening.end_ns, closing.start_ns),
         )
 
-    def _root_calls(self, mark: Any) -> set[int]:
+    def _root_calls(self, mark: TraceEvent, roots: list[TraceEvent]) -> set[int]:
         """The innermost call of the root module around a mark, with the frames of its call machinery."""
-        found: set[int] = set()
-        ancestor = mark.parent
         inner: list[int] = []
-        while ancestor is not None:
-            known = self._module_events.get(ancestor.id)
-            event = self._by_id.get(ancestor.id)
-            if known is not None and known[1] == self._modules.root:
-                found.update([id(known[0]), *inner])
-                return found
-            if event is not None:
+        for event in path_to(mark, roots):
+            if event.frame[0] in PROGRAM:
                 inner.append(id(event))
-            ancestor = ancestor.parent
+            module = self._module_calls.get(id(event))
+            if module is not None and module == self._modules.root:
+                return set(inner)
+        return set()
+
+    def _subtree(self, native_root: Any) -> list[TraceEvent]:
+        """The event with what is below it; what torch hung below no frame of the host, beside it."""
+        found: list[TraceEvent] = []
+        stack = [([native_root], found)]
+        while stack:
+            natives, beside = stack.pop()
+            for native in natives:
+                below = beside
+                if not self._is_annotation(native):
+                    event = self._event(native)
+                    beside.append(event)
+                    below = beside if event.on_device else event.children
+                if native.children:
+                    self._displaced = self._displaced or below is beside
+                    stack.append((native.children, below))
         return found
 
-    def _subtree(self, native_root: Any) -> TraceEvent:
-        root = self._event(native_root, None)
-        stack = [(native_root, root)]
-        while stack:
-            native, event = stack.pop()
-            for native_child in native.children:
-                child = self._event(native_child, event)
-                event.children.append(child)
-                if native_child.children:
-                    stack.append((native_child, child))
-        return root
+    def _is_annotation(self, native: Any) -> bool:
+        if not self._listed.annotations or native.typed[0] != _EventType.Kineto:
+            return False
+        return (native.correlation_id, native.start_time_ns) in self._listed.annotations
 
-    def _event(self, native: Any, parent: TraceEvent | None) -> TraceEvent:
+    def _event(self, native: Any) -> TraceEvent:
         self._events += 1
         tag, fields = native.typed
         start = native.start_time_ns
         event = TraceEvent(("other", "", None, None, None), start, start + max(native.duration_time_ns, 0))
         if tag == _EventType.TorchOp:
             name = native.name
+            if self._shapes:
+                event.inputs = fields.inputs
             event.frame = ("op", name, None, None, None)
             if name in (OPEN_MARK, CLOSE_MARK):
                 event.is_own = True
-                self._marks[name] = native
+                self._marks[name] = (native, event)
             elif name.startswith(PART_MARK):
                 event.frame = ("other", name.removeprefix(PART_MARK), None, None, None)
         elif tag == _EventType.Allocation:
@@ -124,28 +144,33 @@ class _Reader:
             event.allocated_bytes = fields.alloc_size
             event.on_device = fields.device.type != "cpu"
         elif tag == _EventType.PyCall:
-            self._python(native, fields, event)
+            self._python(fields, event)
         elif tag == _EventType.PyCCall:
             event.frame = ("builtin", builtin_name(native.name), None, None, None)
         elif tag == _EventType.Kineto:
-            self._kineto(native, event, parent)
+            self._kineto(native, event)
         else:
             event.frame = ("other", native.name, None, None, None)
         return event
 
-    def _kineto(self, native: Any, event: TraceEvent, parent: TraceEvent | None) -> None:
-        event.on_device = parent is not None and (parent.frame[0] == "runtime" or parent.on_device)
-        event.frame = ("kernel" if event.on_device else "runtime", native.name, None, None, None)
-        if not event.on_device and is_launch(native.name) and not native.children:
-            self._launches_without_work += 1
+    def _kineto(self, native: Any, event: TraceEvent) -> None:
+        """Work on a device, a driver or runtime call, or what the tracer itself took."""
+        detail = self._listed.of(native.correlation_id, native.start_time_ns)
+        name = native.name
+        if detail is not None:
+            event.on_device, event.device = True, detail
+            event.frame = ("copy" if is_copy(name) else "kernel", name, None, None, None)
+            return
+        event.is_own = name in TRACER_COSTS
+        event.frame = ("runtime", GRAPH_LAUNCHES.get(name, name), None, None, None)
+        self._calls.append((native, event))
 
-    def _python(self, native: Any, fields: Any, event: TraceEvent) -> None:
-        self._by_id[native.id] = event
+    def _python(self, fields: Any, event: TraceEvent) -> None:
         module = fields.module
         if module is not None:
             path = self._modules.paths.get(module.self_ptr)
             event.frame = ("module", module.cls_name, None, None, path)
-            self._module_events[native.id] = (event, module.self_ptr)
+            self._module_calls[id(event)] = module.self_ptr
             return
         place = fields.callsite
         file, function = place.file_name, place.function_name
@@ -179,13 +204,6 @@ def builtin_name(name: str) -> str:
     if owner is None or owner in ("type", "module") or owner.startswith(("pybind11", "PyCapsule")):
         return match["name"]
     return f"{owner}.{match['name']}"
-
-
-def is_launch(name: str) -> bool:
-    """Does this driver or runtime call put work on a device?"""
-    return name.startswith(
-        ("cudaLaunchKernel", "cuLaunchKernel", "cudaMemcpyAsync", "cudaMemsetAsync", "hipLaunchKernel")
-    )
 
 
 def module_paths(root: Any) -> Modules:

@@ -17,7 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from llmflame.errors import UsageError
-from llmflame.probes.device import cuda_in_use
+from llmflame.probes.device import allocated_bytes, launch_prefix, synchronize
 from llmflame.probes.paths import short_path
 
 OPEN_MARK = "llmflame: window opens"
@@ -38,18 +38,29 @@ class Recorded:
     results: Any
     """torch's `_ProfilerResult`."""
     frame_lines: FrameLines = field(default_factory=dict)
+    allocated_bytes: int | None = None
+    """By how much the device allocator's bytes in use grew between the window's marks."""
+    shapes: bool = False
 
 
 class Window:
-    """Traces what runs between `open` and `close` in the calling thread, with `cuda` its kernels too."""
+    """Traces what runs between `open` and `close` in the calling thread, with `cuda` its kernels too.
 
-    def __init__(self, span_name: str, step: int | None, *, cuda: bool, stacks: bool = True) -> None:
+    With `shapes` it keeps the operators' inputs, and neither kernels nor allocations: torch then holds on to
+    every input, which changes when memory is freed.
+    """
+
+    def __init__(
+        self, span_name: str, step: int | None, *, cuda: bool, stacks: bool = True, shapes: bool = False
+    ) -> None:
         self.span_name = span_name
         self.step = step
-        self._cuda = cuda
+        self.shapes = shapes
+        self._cuda = cuda and not shapes
         self._stacks = stacks
         self._profile: Any = None
         self._frame_lines: FrameLines = {}
+        self._allocated: int | None = None
 
     def open(self) -> None:
         """Start tracing. Raises UsageError where another profiler holds the interpreter's hook."""
@@ -57,32 +68,45 @@ class Window:
         self._frame_lines = _stack_lines(sys._getframe(1))
         activities = [ProfilerActivity.CPU]
         if self._cuda:
-            _synchronize()
+            synchronize()
             activities.append(ProfilerActivity.CUDA)
-        self._profile = profile(
-            activities=activities, with_stack=self._stacks, profile_memory=True, record_shapes=False
-        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own remarks on its profiler's state
+            self._profile = profile(
+                activities=activities,
+                with_stack=self._stacks,
+                profile_memory=not self.shapes,
+                record_shapes=self.shapes,
+                experimental_config=_device_details() if self._cuda else None,
+            )
             self._profile.__enter__()
+        if self._cuda:
+            launch_prefix()
+            self._allocated = allocated_bytes()
         mark(OPEN_MARK)
 
     def close(self) -> Recorded:
         """Stop tracing; returns what was recorded."""
         mark(CLOSE_MARK)
+        grown: int | None = None
         if self._cuda:
-            _synchronize()
+            before, now = self._allocated, allocated_bytes()
+            grown = now - before if now is not None and before is not None else None
+            synchronize()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._profile.__exit__(None, None, None)
         results = self._profile.profiler.kineto_results
         self._profile = None
-        return Recorded(self.span_name, self.step, results, self._frame_lines)
+        return Recorded(self.span_name, self.step, results, self._frame_lines, grown, self.shapes)
 
 
-def _synchronize() -> None:
-    if cuda_in_use():  # asking a device that nobody uses yet would make its context
-        torch.cuda.synchronize()
+def _device_details() -> Any:
+    """Ask for each kernel's grid and each copy's bytes, where this release of torch can tell them."""
+    try:
+        return torch._C._profiler._ExperimentalConfig(expose_kineto_event_metadata=True)
+    except TypeError:
+        return None
 
 
 def refuse_taken_slot() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from llmflame.probes.anchors import AnchorProbe, hook_cost_ns
 from llmflame.probes.calibration import measure_event_costs
 from llmflame.probes.charge import charge
+from llmflame.probes.deviceaccount import DeviceAccount
 from llmflame.probes.eventtree import Modules, TraceLostError, read_trace
+from llmflame.probes.opwork import assign_work
 from llmflame.probes.sections import STEP
 from llmflame.probes.tracing import Recorded, Window
 from llmflame.recording.session import Session
+from llmflame.store.metrics import WORK
 from llmflame.store.rows import AnchorRow, Treatment
 
 WINDOW_STEPS = (0, 1, 8, 64, 512, 4096, 32768)
@@ -42,9 +47,14 @@ class AnatomyWatcher:
     """Steps to time module by module."""
     trace_phases: bool
     """Trace tokenize, prepare and detokenize too."""
+    shapes: bool = False
+    """Windows keep the operators' shapes, for their work, instead of kernels and bytes."""
     recorded: list[Recorded] = field(default_factory=list)
     rows: list[AnchorRow] = field(default_factory=list)
     treatments: dict[tuple[str, int | None], Treatment] = field(default_factory=dict)
+    opening_ns: int = 0
+    closing_ns: int = 0
+    """What starting and stopping the tracer took, outside of its windows."""
     _window: Window | None = None
     _anchor: AnchorProbe | None = None
 
@@ -54,8 +64,10 @@ class AnatomyWatcher:
         if traced:
             self.treatments[name, index] = "traced"
             phase = name if name != STEP else "prefill" if index == 0 else "decode"
-            self._window = Window(phase, index, cuda=self.session.on_cuda)
+            self._window = Window(phase, index, cuda=self.session.on_cuda, shapes=self.shapes)
+            begin = time.perf_counter_ns()
             self._window.open()
+            self.opening_ns += time.perf_counter_ns() - begin
         elif name == STEP and index in self.anchors:
             self.treatments[name, index] = "anchored"
             self._anchor = AnchorProbe(self.modules)
@@ -67,7 +79,9 @@ class AnatomyWatcher:
         window, self._window = self._window, None
         anchor, self._anchor = self._anchor, None
         if window is not None:
+            begin = time.perf_counter_ns()
             self.recorded.append(window.close())
+            self.closing_ns += time.perf_counter_ns() - begin
         if anchor is not None:
             self.rows += anchor.stop(self.session.pass_name, self.repetition, index or 0)
         return window is not None or anchor is not None
@@ -81,9 +95,15 @@ def calibrate(session: Session) -> None:
     session.report("anchors", "hook cost", hook_cost_ns(), "ns")
 
 
-def read_windows(session: Session, recorded: list[Recorded], modules: Modules) -> None:
-    """Turn closed windows into trees and send them, releasing each as it is done."""
-    lost = 0
+def read_windows(
+    session: Session, recorded: list[Recorded], modules: Modules, weights: Collection[int] = ()
+) -> None:
+    """Turn closed windows into trees and send them, releasing each as it is done.
+
+    `weights` are the addresses of the parameters' storages: of windows with shapes, what is read of them is
+    counted apart.
+    """
+    lost, account = 0, DeviceAccount()
     while recorded:
         window = recorded.pop(0)
         try:
@@ -91,14 +111,23 @@ def read_windows(session: Session, recorded: list[Recorded], modules: Modules) -
         except TraceLostError:
             lost += 1
             continue
+        if window.shapes:
+            assign_work(trace, weights)
+        tree = charge(trace)
+        if window.shapes:
+            tree.cells = {name: cells for name, cells in tree.cells.items() if name in WORK}
+        else:
+            account.add(trace.checks, tree, window.allocated_bytes)
         row = session.window(
-            kind="traced",
+            kind="shapes" if window.shapes else "traced",
             span_name=window.span_name,
             step=window.step,
             wall_ns=trace.close_ns - trace.open_ns,
             samples=None,
             events=trace.event_count,
-            dropped=trace.lost_count,
+            dropped=0 if window.shapes else trace.lost_count,
         )
-        session.sink.tree(row, charge(trace))
+        session.sink.tree(row, tree)
     session.report("tracer", "windows lost", lost, "count")
+    for name, value, unit in account.rows():
+        session.report("device checks", name, value, unit)

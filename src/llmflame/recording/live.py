@@ -15,6 +15,7 @@ from typing import Any
 
 from llmflame.atomic import check_writable
 from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.device import Device
 from llmflame.probes.machine import read_machine
 from llmflame.probes.sections import RequestProbe
@@ -90,7 +91,7 @@ class Recorder:
         self._unfinished = unfinished_beside(self.output)
         self._writer = ProfileWriter(self._unfinished, version=version(), mode="in-process")
         try:
-            self._writer.facts(read_machine(cache.folder()))
+            self._writer.facts(with_kept(cache.folder(), read_machine(cache.folder())))
             self._writer.subject({"model": _name_of(self._model), "source": "a live object"})
             self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
             self._single = SingleRun(self._session("clean"), self._model, self._pipeline)
@@ -129,7 +130,8 @@ class Recorder:
     def passes(self) -> Iterator[str]:
         """Yield once for each time that the request is to be run; the value names the pass.
 
-        `warmup` once, `clean` for each repetition, `anatomy` twice: module by module, then in windows.
+        `warmup` once, `clean` for each repetition, `anatomy` three times: module by module,
+        in windows, and for the operators' shapes.
         """
         writer = self._writer
         if writer is None or self._single is None:
@@ -141,14 +143,19 @@ class Recorder:
         yield "warmup"
         begin, session = time.perf_counter_ns(), self._session("clean")
         session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
+        compiled = passes.compiled_graphs()
         for repetition in range(self._repetitions):
             yield from self._once(session, repetition, "clean")
+        passes.report_compiler(session, compiled)
         self._pass_row("clean", begin, "complete", None, session)
         writer.subject(session.seen_shape)
+        seen = session.seen_shape.get("new_tokens")
         begin, session = time.perf_counter_ns(), self._session("anatomy")
+        session.last_step = seen - 1 if isinstance(seen, int) else None
         passes.calibrate(session)
         yield from self._once(session, 1, "anchors")
         yield from self._once(session, 0, "windows")
+        yield from self._once(session, 0, "shapes")
         self._pass_row("anatomy", begin, "complete", None, session)
         self._walked = True
 

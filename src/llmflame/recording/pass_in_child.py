@@ -71,12 +71,16 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
     session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
     session.report("faults", "minor fault cost", minor_fault_cost_ns(session.counters), "ns")
     _describe(session, pipeline, workload, count)
-    from llmflame.recording.passes import clean_request
+    from llmflame.recording import passes
 
+    compiled = passes.compiled_graphs()
     for repetition in range(workload.repetitions):
         session.progress(f"request {repetition + 1} of {workload.repetitions}, undisturbed")
-        clean_request(session, pipeline.model, lambda probe: run(probe, workload.new_tokens), repetition)
+        passes.clean_request(
+            session, pipeline.model, lambda probe: run(probe, workload.new_tokens), repetition
+        )
     session.sink.subject(session.seen_shape)  # a model may have ended early
+    passes.report_compiler(session, compiled)
 
 
 def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:
@@ -96,6 +100,9 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
         passes.anchor_request(session, root, lambda probe: run(probe, short), repetition + 1)
     session.progress("tracing a few windows")
     passes.traced_request(session, root, lambda probe: run(probe, workload.new_tokens), 0)
+    session.progress("noting the operators' shapes")
+    session.last_step = workload.new_tokens - 1
+    passes.shapes_request(session, root, lambda probe: run(probe, workload.new_tokens))
 
 
 class _Nowhere:

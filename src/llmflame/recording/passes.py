@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from llmflame.probes.compiler import compiler_counts
 from llmflame.probes.eventtree import module_paths
-from llmflame.probes.sections import STEP, RequestProbe, prefill_count
+from llmflame.probes.opwork import weight_storages
+from llmflame.probes.sections import STEP, RequestProbe, Section, prefill_count
 from llmflame.recording.anatomy import (
     WINDOW_STEPS,
     AnatomyWatcher,
@@ -27,13 +29,16 @@ Request = Callable[[RequestProbe], Any]
 
 @contextlib.contextmanager
 def request(session: Session, root: Any, repetition: int, instruments: str) -> Iterator[RequestProbe]:
-    """One request under `clean`, `anchors` or `windows`; what runs inside marks its sections on the probe.
+    """One request under the named instruments; what runs inside marks its sections on the probe.
 
     `clean` attaches two hooks to the root module; `anchors` times the first steps module by module; `windows`
-    traces prefill and geometric decode steps.
+    traces prefill and geometric decode steps; `shapes` notes what the operators of the same steps must do.
     """
     if instruments == "clean":
         with _clean(session, root, repetition) as probe:
+            yield probe
+    elif instruments == "shapes":
+        with _shapes(session, root) as probe:
             yield probe
     else:
         with _anatomy(session, root, repetition, traced=instruments == "windows") as probe:
@@ -56,6 +61,30 @@ def traced_request(session: Session, root: Any, run: Request, repetition: int) -
     """One request with windows at prefill and at geometric decode steps."""
     with request(session, root, repetition, "windows") as probe:
         return run(probe)
+
+
+def shapes_request(session: Session, root: Any, run: Request) -> Any:
+    """One request whose windows tell what their operators must do."""
+    with request(session, root, 0, "shapes") as probe:
+        return run(probe)
+
+
+def compiled_graphs() -> int:
+    """How many graphs torch.compile has made so far in this process."""
+    counts = compiler_counts()
+    return counts.graphs if counts is not None else 0
+
+
+def report_compiler(session: Session, before: int) -> None:
+    """What torch.compile did since `before` graphs, and where it had to break off; nothing if unused."""
+    counts = compiler_counts()
+    if counts is None:
+        return
+    new = counts.graphs - before if counts.graphs >= before else counts.graphs  # cleared in between
+    session.report("compiler", "graphs compiled in timed requests", new, "count")
+    for reason, count in counts.breaks.items():
+        session.report("compiler", f"graph break: {reason}", count, "count")
+    session.flush()
 
 
 @contextlib.contextmanager
@@ -82,11 +111,10 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
         sections = probe.finish()
     if traced:
         session.report("tracer", "generation wall", time.perf_counter_ns() - begin, "ns")
+        session.report("tracer", "starting windows", watcher.opening_ns, "ns")
+        session.report("tracer", "stopping windows", watcher.closing_ns, "ns")
     log_request(session, sections, repetition=repetition, peaks={}, treatments=watcher.treatments)
-    prefills = prefill_count([section for section in sections if section.name == STEP])
-    for window in watcher.recorded:
-        if window.step is not None and window.step < prefills:
-            window.span_name = "prefill"  # a prompt may be fed in chunks
+    _name_prefill(watcher, sections)
     session.put(*watcher.rows)
     session.flush()
     if watcher.recorded:
@@ -94,6 +122,29 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
         read_windows(session, watcher.recorded, modules)
         session.report("tracer", "reading", time.perf_counter_ns() - begin, "ns")
         session.flush()
+
+
+@contextlib.contextmanager
+def _shapes(session: Session, root: Any) -> Iterator[RequestProbe]:
+    """No time of this request is kept: torch holds on to every input of the windows' operators."""
+    modules = module_paths(root)
+    # Work grows with the cache: between windows it is interpolated, behind the last one it can't be.
+    steps = frozenset(WINDOW_STEPS) | ({session.last_step} if session.last_step is not None else set())
+    watcher = AnatomyWatcher(session, modules, 0, steps, frozenset(), False, shapes=True)
+    probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
+    with _attached(probe, root):
+        yield probe
+        _name_prefill(watcher, probe.finish())
+    read_windows(session, watcher.recorded, modules, weight_storages(root))
+    session.flush()
+
+
+def _name_prefill(watcher: AnatomyWatcher, sections: list[Section]) -> None:
+    """A prompt may be fed in chunks: only after the request it is known which steps they were."""
+    prefills = prefill_count([section for section in sections if section.name == STEP])
+    for window in watcher.recorded:
+        if window.step is not None and window.step < prefills:
+            window.span_name = "prefill"
 
 
 @contextlib.contextmanager
@@ -108,4 +159,4 @@ def _attached(probe: RequestProbe, root: Any) -> Iterator[None]:
         probe.detach()
 
 
-__all__ = ["anchor_request", "calibrate", "clean_request", "request", "traced_request"]
+__all__ = ["anchor_request", "calibrate", "clean_request", "request", "shapes_request", "traced_request"]

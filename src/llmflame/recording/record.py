@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llmflame.atomic import check_writable
 from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
+from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.machine import read_machine
 from llmflame.recording.supervisor import PassRunner
 from llmflame.recording.version import version
@@ -35,7 +36,7 @@ def record(
     """
     check_writable(output, force=force)
     workload.check(checkpoint.context_tokens)
-    facts = read_machine(cache.folder(), with_torch=False)
+    facts = with_kept(cache.folder(), read_machine(cache.folder(), with_torch=False))
     # The old file stays until the new one is known to have something in it.
     unfinished = unfinished_beside(output)
     writer = ProfileWriter(unfinished, version=version(), mode="processes")

@@ -51,6 +51,8 @@ class Session:
         self.highest_rss_bytes = 0
         self.seen_shape: dict[str, Scalar] = {}
         """Of the last request."""
+        self.last_step: int | None = None
+        """Of a request, where that is known before it runs: the index of its last forward call."""
 
     @property
     def on_cuda(self) -> bool:

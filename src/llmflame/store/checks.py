@@ -6,7 +6,7 @@ Each check is one scan by SQLite itself: looking at every value from Python woul
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -18,19 +18,24 @@ _STORED_AS: dict[Any, tuple[str, ...]] = {
     str: ("text",),
 }
 _REFERENCES = {
-    "a cell of an unknown window": "FROM cell WHERE window NOT IN (SELECT id FROM window)",
-    "a cell of an unknown node": "FROM cell WHERE node NOT IN (SELECT id FROM node)",
-    "a cell of an unknown metric": "FROM cell WHERE metric NOT IN (SELECT id FROM metric)",
-    "a node of an unknown frame": "FROM node WHERE frame NOT IN (SELECT id FROM frame)",
-    "a node below an unknown one": "FROM node WHERE parent NOT IN (SELECT id FROM node)",
-    "a node above itself": "FROM node WHERE parent >= id",
+    "a cell of an unknown window": ("cell", "window NOT IN (SELECT id FROM window)"),
+    "a cell of an unknown node": ("cell", "node NOT IN (SELECT id FROM node)"),
+    "a cell of an unknown metric": ("cell", "metric NOT IN (SELECT id FROM metric)"),
+    "a node of an unknown frame": ("node", "frame NOT IN (SELECT id FROM frame)"),
+    "a node below an unknown one": ("node", "parent NOT IN (SELECT id FROM node)"),
+    "a node above itself": ("node", "parent >= id"),
+    "a slice of an unknown window": ("slice", "window NOT IN (SELECT id FROM window)"),
+    "a slice of an unknown node": ("slice", "node NOT IN (SELECT id FROM node)"),
+    "device work of an unknown window": ("device_work", "window NOT IN (SELECT id FROM window)"),
+    "device work of an unknown node": ("device_work", "node NOT IN (SELECT id FROM node)"),
+    "device work that ends before it starts": ("device_work", "end_ns < start_ns"),
 }
 
 
-def broken_reference(db: sqlite3.Connection) -> str | None:
-    """The first kind of row that names what isn't there, in words."""
-    for words, query in _REFERENCES.items():
-        if db.execute(f"SELECT 1 {query} LIMIT 1").fetchone():
+def broken_reference(db: sqlite3.Connection, tables: Container[str]) -> str | None:
+    """The first kind of row of `tables` that names what isn't there, in words."""
+    for words, (table, wrong) in _REFERENCES.items():
+        if table in tables and db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
             return words
     return None
 

@@ -16,6 +16,16 @@ DEVICE_FREED = Metric("device_freed_bytes", "bytes", "sum", "Bytes freed (device
 ALLOCATIONS = Metric("allocations", "count", "sum", "Allocator events")
 RESIDENT = Metric("resident_bytes", "bytes", "sum", "Resident growth")
 SAMPLES = Metric("samples", "count", "sum", "Samples")
+HOST = Metric("host_ns", "ns", "sum", "Host time")
+IDLE = Metric("gpu_idle_ns", "ns", "sum", "GPU idle")
+COPIED = Metric("copied_bytes", "bytes", "sum", "Bytes copied by the device")
+LOW_OCCUPANCY = Metric("low_occupancy_ns", "ns", "sum", "Device time in grids smaller than the device")
+FLOPS = Metric("flops", "flop", "sum", "Floating-point operations")
+READ = Metric("read_bytes", "bytes", "sum", "Bytes that operators must read")
+WRITTEN = Metric("written_bytes", "bytes", "sum", "Bytes that operators must write")
+WEIGHTS_READ = Metric("weight_bytes", "bytes", "sum", "Bytes of weights read")
+UNKNOWN_WORK = Metric("unknown_work", "count", "sum", "Operators whose work is not known")
+FLOOR = Metric("floor_ns", "ns", "sum", "Roofline floor")
 
 ALL = (
     WALL,
@@ -30,5 +40,18 @@ ALL = (
     ALLOCATIONS,
     RESIDENT,
     SAMPLES,
+    HOST,
+    IDLE,
+    COPIED,
+    LOW_OCCUPANCY,
+    FLOPS,
+    READ,
+    WRITTEN,
+    WEIGHTS_READ,
+    UNKNOWN_WORK,
+    FLOOR,
 )
+"""In the order of their numbers in a file: new ones come last."""
 ID = {metric.name: number for number, metric in enumerate(ALL, start=1)}
+WORK = frozenset(metric.name for metric in (FLOPS, READ, WRITTEN, WEIGHTS_READ, UNKNOWN_WORK))
+"""What a window with shapes tells."""

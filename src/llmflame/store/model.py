@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 FrameKind = Literal[
-    "run", "phase", "python", "module", "op", "builtin", "runtime", "kernel", "thread", "other"
+    "run",
+    "phase",
+    "python",
+    "module",
+    "op",
+    "builtin",
+    "runtime",
+    "wait",
+    "kernel",
+    "copy",
+    "thread",
+    "other",
 ]
 """What a frame is: `run` the whole, `phase` a span of it, `python` a Python function, `module` an
 `nn.Module` instance, `op` a torch operator, `builtin` a C function called from Python, `runtime` a CUDA
-driver or runtime call, `kernel` work on a device, `thread` a worker thread, `other` e.g. `unattributed`."""
+driver or runtime call, `wait` the part of one in which the host waits for the device, `kernel` work on a
+device, `copy` a copy or fill of memory by a device, `thread` a worker thread, `other` e.g. `unattributed`."""
 
 Fold = Literal["sum", "max", "none"]
 Origin = Literal["measured", "traced", "sampled", "scaled", "computed"]

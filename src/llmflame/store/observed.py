@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 FrameKey = tuple[str, str, str | None, int | None, str | None]
+Slice = tuple[int, int]
+"""A node, and since when (nanoseconds since the window opened) the main thread was in it."""
+DeviceWork = tuple[int, int, int | None, int, int, int | None]
+"""Node, stream, launched at, start, end (nanoseconds since the window opened), bytes of a copy."""
 
 
 class ObservedTree:
@@ -15,6 +19,9 @@ class ObservedTree:
         self.frames: list[FrameKey | None] = [None]
         self._children: dict[tuple[int, FrameKey], int] = {}
         self.cells: dict[str, dict[int, float]] = {}
+        self.slices: list[Slice] = []
+        """What the main thread did, in order and without a gap; kept where a device worked."""
+        self.device_work: list[DeviceWork] = []
 
     def child(self, parent: int, frame: FrameKey) -> int:
         """The node of `frame` under `parent`, made where it is new."""
@@ -53,6 +60,8 @@ class ObservedTree:
             "parents": self.parents,
             "node_frames": frames,
             "cells": {metric: [list(cells), list(cells.values())] for metric, cells in self.cells.items()},
+            "slices": self.slices,
+            "device_work": self.device_work,
         }
 
     @classmethod
@@ -67,4 +76,6 @@ class ObservedTree:
         cells: dict[str, tuple[list[int], list[float]]] = wire["cells"]  # type: ignore[assignment]
         for metric, (nodes, values) in cells.items():
             tree.cells[metric] = dict(zip(nodes, values, strict=True))
+        tree.slices = [tuple(piece) for piece in wire["slices"]]  # type: ignore[attr-defined]
+        tree.device_work = [tuple(work) for work in wire["device_work"]]  # type: ignore[attr-defined]
         return tree

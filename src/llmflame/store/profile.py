@@ -19,9 +19,11 @@ from llmflame.store.rows import (
     STREAMED,
     AnchorRow,
     CellRow,
+    DeviceWorkRow,
     GaugeRow,
     PassRow,
     ProbeReportRow,
+    SliceRow,
     SpanRow,
     Status,
     WindowRow,
@@ -62,6 +64,8 @@ class Profile:
     cells: tuple[CellRow, ...]
     anchors: tuple[AnchorRow, ...]
     gauges: tuple[GaugeRow, ...]
+    slices: tuple[SliceRow, ...] = ()
+    device_work: tuple[DeviceWorkRow, ...] = ()
 
 
 KINDS: Mapping[str, type] = {
@@ -71,9 +75,13 @@ KINDS: Mapping[str, type] = {
     "node": Node,
     "metric": Metric,
     "cell": CellRow,
+    "slice": SliceRow,
+    "device_work": DeviceWorkRow,
     **{kind.table: kind for kind in STREAMED},
 }
 """What the rows of each table become."""
+SINCE = {"slice": 2, "device_work": 2}
+"""The schema's version that brought a table; older files have none of its rows."""
 
 
 def read_profile(path: Path | str) -> Profile:
@@ -94,7 +102,7 @@ def read_profile(path: Path | str) -> Profile:
 
 def _read(db: sqlite3.Connection, path: Path) -> Profile:
     db.execute("BEGIN")  # one state of the file for all tables, though a recorder may be writing it
-    _check(db, path)
+    tables = _check(db, path)
     run = _run(db, path)
     return Profile(
         path=path,
@@ -111,6 +119,10 @@ def _read(db: sqlite3.Connection, path: Path) -> Profile:
         cells=tuple(_rows(db, CellRow, "cell")),
         anchors=tuple(_rows(db, AnchorRow, "anchor ORDER BY pass_name, repetition, step")),
         gauges=tuple(_rows(db, GaugeRow, "gauge ORDER BY rowid")),
+        slices=tuple(_rows(db, SliceRow, "slice ORDER BY window, number")) if "slice" in tables else (),
+        device_work=tuple(_rows(db, DeviceWorkRow, "device_work ORDER BY window, number"))
+        if "device_work" in tables
+        else (),
     )
 
 
@@ -166,7 +178,8 @@ def _copy_with_log(path: Path, folder: Path) -> Path:
     return copied
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def _check(db: sqlite3.Connection, path: Path) -> Mapping[str, type]:
+    """The tables that the file has. Raises UnreadableProfileError where it keeps no promise of theirs."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -178,8 +191,11 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         )
     if version < 1:
         raise UnreadableProfileError(f"{path}: the recorder was killed before it wrote anything")
-    if damage := _cut(db, path) or _broken_page(db) or unkept_promise(db, KINDS) or broken_reference(db):
+    tables = {name: kind for name, kind in KINDS.items() if SINCE.get(name, 1) <= version}
+    damage = _cut(db, path) or _broken_page(db) or unkept_promise(db, tables) or broken_reference(db, tables)
+    if damage:
         raise UnreadableProfileError(f"{path}: damaged ({damage})")
+    return tables
 
 
 def _cut(db: sqlite3.Connection, path: Path) -> str | None:

@@ -86,7 +86,8 @@ class WindowRow:
     table: ClassVar[str] = "window"
     pass_name: str
     id: int
-    kind: Literal["sampled", "traced"]
+    kind: Literal["sampled", "traced", "shapes"]
+    """By the sampler, by the tracer, or by the tracer with the operators' shapes: for work, not for time."""
     span_name: str
     step: int | None
     wall_ns: int
@@ -106,6 +107,34 @@ class CellRow(NamedTuple):
     node: int
     metric: int
     value: float
+
+
+class SliceRow(NamedTuple):
+    """What the main thread of a traced window did from one instant to the next slice's start.
+
+    A window's slices cover it without a gap; they are kept where a device worked in it.
+    """
+
+    window: int
+    number: int
+    node: int
+    start_ns: int
+    """Since the window opened."""
+
+
+class DeviceWorkRow(NamedTuple):
+    """A kernel, copy or fill that a window launched, on the device's clock as the tracer aligned it."""
+
+    window: int
+    number: int
+    node: int
+    stream: int
+    launched_ns: int | None
+    """When the call that launched it began, since the window opened; None where no call is known."""
+    start_ns: int
+    end_ns: int
+    bytes: int | None
+    """Of a copy or fill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,15 @@ CREATE TABLE cell (
     metric INTEGER NOT NULL REFERENCES metric (id), value NUMERIC NOT NULL,
     PRIMARY KEY (window, node, metric)
 ) WITHOUT ROWID;
+CREATE TABLE slice (
+    window INTEGER NOT NULL REFERENCES window (id), number INTEGER NOT NULL,
+    node INTEGER NOT NULL REFERENCES node (id), start_ns INTEGER NOT NULL, PRIMARY KEY (window, number)
+) WITHOUT ROWID;
+CREATE TABLE device_work (
+    window INTEGER NOT NULL REFERENCES window (id), number INTEGER NOT NULL,
+    node INTEGER NOT NULL REFERENCES node (id), stream INTEGER NOT NULL, launched_ns INTEGER,
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, bytes INTEGER, PRIMARY KEY (window, number)
+) WITHOUT ROWID;
 CREATE TABLE anchor (
     pass_name TEXT NOT NULL, repetition INTEGER NOT NULL, step INTEGER NOT NULL, module TEXT NOT NULL,
     calls INTEGER NOT NULL, child_calls INTEGER NOT NULL, wall_ns INTEGER NOT NULL, cpu_ns INTEGER NOT NULL,

@@ -28,7 +28,8 @@ Scalar = str | int | float | bool | None
 
 APPLICATION_ID = 0x4C4C4D46
 """SQLite's own mark of a file's kind: "LLMF"."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `slice` and `device_work`; a file of version 1 is read as one without them."""
 LOG_SUFFIXES = ("-wal", "-shm")
 """Files that SQLite keeps beside a database that was not closed."""
 RESERVE_BYTES = 256 * 1024
@@ -156,6 +157,14 @@ class ProfileWriter:
                     if value
                 ],
             )
+        self._db.executemany(
+            "INSERT INTO slice VALUES (?, ?, ?, ?)",
+            [(window.id, number, ids[node], start) for number, (node, start) in enumerate(tree.slices)],
+        )
+        self._db.executemany(
+            "INSERT INTO device_work VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(window.id, number, ids[node], *rest) for number, (node, *rest) in enumerate(tree.device_work)],
+        )
 
     def _node(self, parent: int | None, frame: FrameKey) -> int:
         key = (parent, frame)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.tables import Value
-from llmflame.units import human_bytes, human_time_ns, percent
+from llmflame.units import human_bytes, human_rate, human_time_ns, percent
 from llmflame.views.safe import safe_text
 
 UNKNOWN = "–"
 FLAME = "dark_orange3"
 _BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+def frame_name(name: str, kind: object, limit: int = 200) -> str:
+    """A frame's name as it is shown: of a kernel, what a person reads of it."""
+    return safe_text(short_kernel_name(name) if kind == "kernel" else name, limit)
 
 
 def cell(value: Value, unit: str) -> Text:
@@ -32,6 +38,8 @@ def amount(value: float, unit: str) -> str:
         return human_bytes(value)
     if unit == "share":
         return percent(value)
+    if unit == "flop":
+        return human_rate(value, "FLOP")
     return f"{value:,.0f}"
 
 

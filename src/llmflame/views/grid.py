@@ -21,7 +21,7 @@ HEADER = "dim"
 
 @dataclass(frozen=True, slots=True)
 class GridColumn:
-    """How one column is laid out. One column of a grid may be `flexible`: it gets what is left."""
+    """How one column is laid out. Columns that are `flexible` share what the others leave."""
 
     label: str
     align: Literal["left", "right"] = "right"
@@ -86,8 +86,10 @@ class Grid:
         flexible = [i for i in places if self.columns[i].flexible]
         fixed = sum(widths[i] for i in places if i not in flexible)
         rest = room - self.indent - gap * (len(places) - 1) - fixed
-        for i in flexible:
-            widths[i] = max(min(widths[i], rest), 1)
+        # The narrowest first: what it doesn't need is the others'.
+        for number, i in enumerate(sorted(flexible, key=lambda i: natural[i])):
+            widths[i] = max(min(natural[i], rest // (len(flexible) - number)), 1)
+            rest -= widths[i]
         return _Layout(places, widths, gap, room)
 
     def _line(self, row: list[Text], layout: _Layout) -> Text:
@@ -118,22 +120,33 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A text that wraps, with every line one cell from the edge."""
+    """A text that wraps, with every line one cell from the edge, or `indent` more.
+
+    All lines but the first are `hang` cells further to the right.
+    """
 
     text: Text
+    indent: int = 0
+    hang: int = 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Its lines, without blanks at their ends."""
-        for line in self.text.wrap(console, max(options.max_width - 1, 1)):
-            line.rstrip()
-            yield Text(" ").append_text(line)
+        room = max(options.max_width - 1 - self.indent - self.hang, 1)
+        # Only the first line has the room for its mark: what follows is wrapped in what is left.
+        mark, rest = (self.text[: self.hang], self.text[self.hang :]) if self.hang else (Text(), self.text)
+        for number, line in enumerate(rest.wrap(console, room)):
+            begin = Text(" " * (1 + self.indent)).append_text(Text(" " * self.hang) if number else mark)
+            whole = begin.append_text(line)
+            whole.rstrip()
+            yield whole
 
 
 def fitted(text: Text, width: int, keep: Keep) -> Text:
     """A text in at most `width` cells; what is cut off is marked by an ellipsis."""
     if text.cell_len <= width:
         return text
-    place = text.plain.rfind("  ") + 2 if keep == "ends" else 0
+    indented = len(text.plain) - len(text.plain.lstrip())
+    place = text.plain.rfind("  ", indented) + 2 if keep == "ends" else 0
     room = width - cell_len(text.plain[:place])
     if keep == "start" or width < 2 or (keep == "ends" and (place < 2 or room < LEAST_PLACE)):
         cut = text.copy()

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmflame.store.model import Fact
-from llmflame.units import human_bytes
+from llmflame.units import human_bytes, human_rate, human_time_ns
 from llmflame.views.safe import safe_text
 
 VALUE_LIMIT = 800
@@ -95,6 +95,10 @@ def _value(fact: Fact) -> Text:
         return Text(safe_text(fact.value, VALUE_LIMIT))
     if fact.unit == "bytes":
         return Text(human_bytes(fact.value))
+    if fact.unit in ("bytes/s", "FLOP/s"):
+        return Text(human_rate(fact.value, fact.unit))
+    if fact.unit == "ns":
+        return Text(human_time_ns(fact.value))
     number = f"{fact.value:,.0f}" if fact.unit == "MHz" else f"{fact.value:.6g}"
     unit = fact.unit or ""
     # A name such as "physical cores" already says what is counted.

@@ -13,9 +13,11 @@ from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent, three_digits
-from llmflame.views.cells import UNKNOWN, bar, cell
+from llmflame.views.cells import UNKNOWN, bar, cell, frame_name
+from llmflame.views.findings import short_findings
 from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.heading import machine_line, status_lines, title
+from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
 
@@ -38,6 +40,9 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
     if not document["phases"]:
         return Group(*parts, Text(" Nothing was recorded."))
     parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
+    limits = roofline_lines(document)
+    if limits:
+        parts += [Text(), *limits]
     top = top_places(tree, GENERATION, limit)
     if top:
         whole = _wall_ns(document, GENERATION)
@@ -47,6 +52,9 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
         whole = _wall_ns(document, COLD_START)
         label = f"Self time in the cold start, {' + '.join(COLD_START)}"
         parts += [Text(), _heading(label, whole, _samples(tree)), _top(cold, whole)]
+    if document["findings"]:
+        heading = Paragraph(Text("What to change", style="bold"))
+        parts += [Text(), heading, *short_findings(document["findings"])]
     return Group(*parts, Text(), *verdict(document))
 
 
@@ -177,7 +185,7 @@ def _where(place: Place) -> Text:
     text = Text()
     if place.phase:
         text.append(f"{safe_text(place.phase, 30)} ", style="dim")
-    text.append(safe_text(place.name, 120))
+    text.append(frame_name(place.name, place.kind, 120))
     if place.module is not None:
         text.append(f"  {safe_text(place.module) or 'the root module'}", style="cyan")
         if len(place.modules) > 1:

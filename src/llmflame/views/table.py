@@ -9,7 +9,9 @@ from rich.text import Text
 
 from llmflame.analysis.tables import Row, Table
 from llmflame.views.cells import UNKNOWN, cell
-from llmflame.views.grid import Grid, GridColumn, Paragraph
+from llmflame.views.grid import Grid, GridColumn, Keep, Paragraph
+from llmflame.views.roofline import roofline_grid
+from llmflame.views.safe import safe_text
 
 Format = Callable[[Row], Text]
 LEFT_OUT = {
@@ -24,16 +26,26 @@ LEFT_OUT = {
         "device_total_ns": 3,
     },
     "functions": {"cumtime_percall_ns": 2, "tottime_percall_ns": 1},
+    "kernels": {
+        "copied_bytes": 9, "low_occupancy_share": 8, "kind": 7, "operators": 6, "device_avg_ns": 5,
+        "calls": 4,
+    },
+    "idle": {"share": 2, "phase": 1},
     "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
 }  # fmt: skip
-KEEP_END = {"functions"}
+SHORT = {"cause", "phase", "kind"}
+"""Columns of few words, which are never cut."""
+KEEP: Mapping[str, Keep] = {"functions": "end", "idle": "ends"}
 """Views in which the end of a name says more than its start."""
+LEAST = {"functions": 36, "idle": 34}
 
 
 def table_view(table: Table) -> RenderableType:
     """A table with its notes below it."""
     if not table.rows:
         return nothing(table)
+    if table.view == "roofline":
+        return Group(roofline_grid(table), *notes(table))
     # A column in which nothing is known says nothing.
     places = [
         number
@@ -71,10 +83,10 @@ def _column(table: Table, number: int) -> GridColumn:
     return GridColumn(
         column.label,
         align="left" if text else "right",
-        flexible=text,
-        keep="end" if table.view in KEEP_END else "start",
+        flexible=text and column.name not in SHORT,
+        keep=KEEP.get(table.view, "start"),
         drop=LEFT_OUT.get(table.view, {}).get(column.name, 0),
-        least=36 if table.view == "functions" else 24,
+        least=LEAST.get(table.view, 24),
     )
 
 
@@ -83,6 +95,8 @@ def _formats(table: Table) -> Mapping[str, Format]:
         return {"ncalls": lambda row: _calls(table, row)}
     if table.view == "phases":
         return {"phase": lambda row: _phase(table, row)}
+    if table.view == "idle":
+        return {"frame": lambda row: _frame(table, row)}
     return {}
 
 
@@ -101,3 +115,13 @@ def _phase(table: Table, row: Row) -> Text:
     if part is None:
         return cell(row[table.place("phase")], "text")
     return Text("  ").append_text(cell(part, "text"))
+
+
+def _frame(table: Table, row: Row) -> Text:
+    """A frame, its module and its place; the end of what doesn't fit is kept."""
+    text = cell(row[table.place("frame")], "text")
+    for name, style in (("module", "cyan"), ("place", "dim")):
+        value = row[table.place(name)]
+        if isinstance(value, str):
+            text.append("  ").append_text(Text(safe_text(value) or "the root module", style=style))
+    return text

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmflame.analysis.tables import Table, Value
-from llmflame.views.cells import FLAME, cell
+from llmflame.views.cells import FLAME, cell, frame_name
 from llmflame.views.grid import Grid, GridColumn
 from llmflame.views.safe import safe_text
 from llmflame.views.table import notes, nothing
@@ -21,6 +21,7 @@ COLUMNS = (
     GridColumn("Total"),
     GridColumn("Self", drop=1),
     GridColumn("Share"),
+    GridColumn("Floor", drop=5),
     GridColumn("Calls", drop=2),
     GridColumn("Allocated", drop=3),
     GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
@@ -34,13 +35,16 @@ def tree_view(table: Table) -> RenderableType:
         return nothing(table)
     grid = Grid(COLUMNS)
     names = [column.name for column in table.columns]
-    rows = [dict(zip(names, row, strict=True)) for row in table.rows]
+    known = [dict(zip(names, row, strict=True)) for row in table.rows]
+    # Where nothing was spent, frames that aren't shown say nothing.
+    rows = [row for row in known if row["kind"] != "folded" or row["total_ns"] or row["allocated_bytes"]]
     levels = _levels(rows)
     for row, (level, only) in zip(rows, levels, strict=True):
         grid.add(
             cell(row["total_ns"], "ns"),
             cell(row["self_ns"], "ns") if row["kind"] != "folded" else Text(),
             cell(row["share"], "share"),
+            cell(row["floor_ns"], "ns") if row["floor_ns"] else Text(),
             cell(row["calls"], "count") if row["calls"] is not None else Text(),
             cell(row["allocated_bytes"], "bytes") if row["allocated_bytes"] else Text(),
             _indentation(level, only).append_text(_name(row)),
@@ -80,7 +84,7 @@ def _name(row: Mapping[str, Value]) -> Text:
         if row["name"] is not None:
             return Text(f"… {count:,} more {safe_text(str(row['name']))}", style="dim")
         return Text(f"… {count:,} more frame{'' if count == 1 else 's'}", style="dim")
-    text = Text().append(safe_text(str(row["name"])), style=NAME_STYLES.get(kind, ""))
+    text = Text().append(frame_name(str(row["name"]), kind), style=NAME_STYLES.get(kind, ""))
     if kind == "module" and row["module"]:
         text.append(f"  {safe_text(str(row['module']))}", style="dim")
     elif row["file"]:

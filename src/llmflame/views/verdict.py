@@ -19,7 +19,12 @@ def verdict(document: Mapping[str, Any]) -> list[RenderableType]:
     coverage, cost = document["coverage"], document["cost"]
     lines = [_line("Charged to named frames", _coverage(coverage)), _line("Own cost", _costs(cost))]
     warning = _warning(cost)
-    return [Paragraph(line) for line in (*lines, warning) if line is not None]
+    failed = [_failed(check) for check in document["checks"] if check["passed"] is False]
+    return [Paragraph(line) for line in (*lines, *failed, warning) if line is not None]
+
+
+def _failed(check: Mapping[str, Any]) -> Text:
+    return Text(f"Check failed, {check['name']}: {check['words']}.", style="yellow")
 
 
 def _line(label: str, words: list[str]) -> Text | None:

@@ -1,4 +1,4 @@
-"""The environment variables that decide on threads and CPU kernels: these names alone, no others."""
+"""The environment variables that decide on threads, CPU kernels and launches: these names, no others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ SECTION = "threads"
 VARIABLES = (
     "ATEN_CPU_CAPABILITY",
     "BLIS_NUM_THREADS",
+    "CUDA_DEVICE_MAX_CONNECTIONS",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_MODULE_LOADING",
     "DNNL_MAX_CPU_ISA",
     "GOMP_CPU_AFFINITY",
     "GOMP_SPINCOUNT",
@@ -46,6 +49,7 @@ VARIABLES = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_MAIN_FREE",
     "OPENBLAS_NUM_THREADS",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING",
     "RAYON_NUM_THREADS",
     "TOKENIZERS_PARALLELISM",
     "TORCHINDUCTOR_COMPILE_THREADS",

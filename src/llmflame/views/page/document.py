@@ -7,7 +7,8 @@ that equal input gives equal output) and written in base64, whose alphabet holds
     title       what the page is called
     summary     the summary document, as it was given
     strings     every name, file and module path, once
-    frames      kind, name, file, module: indices into strings (-1: none); line: a number (-1: none)
+    frames      kind, name, file, module: indices into strings (-1: none); line: a number (-1: none);
+                full: the name that `name` shortens, an index into strings (-1: nothing was shortened)
     nodes       up: node minus its parent, for each node but the first; frame: an index into frames
     metrics     name, unit, fold, label; step and value: the nodes that are not zero, as distances from the
                 one before, and their own values
@@ -23,7 +24,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.tree import Tree
+from llmflame.store.model import Frame
 
 SCHEMA = 1
 MAX_TEXT = 2_000
@@ -90,6 +93,11 @@ def whole(values: Iterable[float]) -> list[int]:
     return rounded
 
 
+def shown_name(frame: Frame) -> str:
+    """A frame's name as people read it: a kernel's without what its template says twice."""
+    return (short_kernel_name(frame.name) or frame.name) if frame.kind == "kernel" else frame.name
+
+
 class StringTable:
     """Each text once, by its index."""
 
@@ -115,7 +123,8 @@ def _frames(tree: Tree, strings: StringTable) -> tuple[dict[str, list[int]], lis
     frames = [tree.frames[index] for index in used]
     columns = {
         "kind": [strings.add(frame.kind) for frame in frames],
-        "name": [strings.add(frame.name) for frame in frames],
+        "name": [strings.add(shown_name(frame)) for frame in frames],
+        "full": [-1 if shown_name(frame) == frame.name else strings.add(frame.name) for frame in frames],
         "file": [strings.add(frame.file) for frame in frames],
         "line": [-1 if frame.line is None else frame.line for frame in frames],
         "module": [strings.add(frame.module) for frame in frames],

@@ -1,0 +1,71 @@
+"""What the machine of a profile can reach: as measured there, and as its maker publishes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmflame.analysis.published import published_for
+from llmflame.store.profile import Profile
+
+SECTION = "ceilings"
+CUDA = "cuda"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """None for what isn't known."""
+
+    bytes_per_s: float | None
+    """Memory bandwidth: the faster of copying (read + written) and reading."""
+    flop_per_s: float | None
+    """Dense matrix products in the model's dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The limits of the device that the model ran on."""
+
+    measured: Rates
+    published: Rates
+    device: str
+    """Whose published figures these are, or the device's own name."""
+    dtype: str | None
+
+    @property
+    def best(self) -> Rates:
+        """What was measured, else what is published."""
+        return Rates(
+            self.measured.bytes_per_s or self.published.bytes_per_s,
+            self.measured.flop_per_s or self.published.flop_per_s,
+        )
+
+
+def ceilings(profile: Profile) -> Ceilings:
+    """The ceilings of the device that a profile's model ran on."""
+    known = {(fact.section, fact.name): fact.value for fact in profile.machine}
+    device, dtype = str(profile.subject.get("device") or "cpu"), profile.subject.get("dtype")
+    dtype = str(dtype) if dtype is not None else None
+    if not device.startswith(CUDA):
+        name = known.get(("cpu", "model"))
+        return Ceilings(_measured(known, "host", dtype), Rates(None, None), str(name or "cpu"), dtype)
+    _, _, index = device.partition(":")
+    name = str(known.get((f"gpu {index or 0}", "name")) or device)
+    found = published_for(name)
+    published = Rates(None, None)
+    if found is not None:
+        published = Rates(found.memory_bytes_per_s, found.flop_per_s(dtype or ""))
+    same = known.get((SECTION, "measured device")) in (name, None)
+    measured = _measured(known, "device", dtype) if same else Rates(None, None)
+    return Ceilings(measured, published, name, dtype)
+
+
+def _measured(known: Mapping[tuple[str, str], object], where: str, dtype: str | None) -> Rates:
+    def rate(name: str) -> float | None:
+        value = known.get((SECTION, f"{where} {name}"))
+        sound = isinstance(value, int | float) and math.isfinite(value) and value > 0
+        return float(value) if sound else None  # type: ignore[arg-type]
+
+    bandwidths = [value for value in (rate("copy"), rate("read")) if value is not None]
+    return Rates(max(bandwidths, default=None), rate(f"matmul {dtype}"))

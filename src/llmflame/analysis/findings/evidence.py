@@ -1,0 +1,194 @@
+"""What the rules of the findings look at: one profile, with its tree, its ceilings, and what-if runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from llmflame.analysis.ceiling import Ceilings, ceilings
+from llmflame.analysis.findings.places import Place, places
+from llmflame.analysis.phases import REQUEST_PHASES, phase_spans
+from llmflame.analysis.replay import Change, changed_ns, steady_ns
+from llmflame.analysis.run_tree import PhaseTree, RunTree
+from llmflame.analysis.top_table import layers_together
+from llmflame.analysis.windows import ScaledWindow
+from llmflame.store import metrics
+from llmflame.store.model import Fact
+from llmflame.store.profile import Profile
+from llmflame.store.rows import SpanRow
+
+Chosen = Callable[[Place], bool]
+GENERATION = ("prefill", "decode")
+COLD_START = ("startup", "import", "load")
+
+
+@dataclass
+class Evidence:
+    """A profile as the rules see it."""
+
+    profile: Profile
+    run: RunTree
+    claimed: list[Change] = field(default_factory=list)
+    """The changes of findings made so far: what is more general counts only what they leave."""
+
+    @cached_property
+    def places(self) -> Mapping[int, Place]:
+        """Where each node lies."""
+        return places(self.profile)
+
+    @cached_property
+    def spans(self) -> Mapping[str, SpanRow]:
+        """The run's phases by name."""
+        return {span.name: span for span in phase_spans(self.profile)}
+
+    @cached_property
+    def limits(self) -> Ceilings:
+        """The ceilings of the device."""
+        return ceilings(self.profile)
+
+    @cached_property
+    def facts(self) -> Mapping[tuple[str, str], Fact]:
+        """The machine's facts by section and name."""
+        return {(fact.section, fact.name): fact for fact in self.profile.machine}
+
+    @property
+    def on_device(self) -> bool:
+        """Did a GPU work?"""
+        return metrics.IDLE.name in self.run.tree.selfs
+
+    @property
+    def request_ns(self) -> float:
+        """One request: the scope of most findings."""
+        return float(sum(span.wall_ns for name, span in self.spans.items() if name in REQUEST_PHASES))
+
+    @property
+    def cold_start_ns(self) -> float:
+        """From the process' start until the model is loaded."""
+        return float(sum(span.wall_ns for name, span in self.spans.items() if name in COLD_START))
+
+    def wall_ns(self, *phases: str) -> float:
+        """The wall time of some phases."""
+        return float(sum(self.spans[name].wall_ns for name in phases if name in self.spans))
+
+    def phases(self, names: Iterable[str] = GENERATION) -> list[PhaseTree]:
+        """Some phases with their windows."""
+        wanted = set(names)
+        return [phase for phase in self.run.phases if phase.span.name in wanted]
+
+    def sum(self, chosen: Chosen, metric: str, names: Iterable[str] = GENERATION) -> float:
+        """A metric over the nodes that a rule chose, in undisturbed time."""
+        return sum(
+            cells.get(metric, 0.0)
+            for phase in self.phases(names)
+            for node, cells in phase.values.items()
+            if chosen(self.places[node])
+        )
+
+    def heaviest(
+        self, chosen: Chosen, metric: str, limit: int = 3, names: Iterable[str] = GENERATION
+    ) -> tuple[str, ...]:
+        """The frames that hold most of a metric among those that a rule chose; a model's layers are one."""
+        sums: dict[str, float] = {}
+        for phase in self.phases(names):
+            for node, cells in phase.values.items():
+                place = self.places[node]
+                if cells.get(metric) and chosen(place):
+                    module = None if place.module is None else layers_together(place.module)
+                    parts = (phase.span.name, module, place.operator or name_of(place))
+                    words = " › ".join(part for part in parts if part)
+                    sums[words] = sums.get(words, 0.0) + cells[metric]
+        ranked = sorted(sums, key=lambda words: -sums[words])
+        return tuple(ranked[:limit])
+
+    def change(
+        self,
+        chosen: Chosen,
+        *,
+        host: float = 1.0,
+        device: float | Callable[[Place], float] = 1.0,
+        waits: bool = True,
+    ) -> Change:
+        """What would be different if the chosen frames took `host` and `device` times as long."""
+        known = self.places
+
+        def host_factor(node: int) -> float:
+            return host if chosen(known[node]) else 1.0
+
+        def device_factor(node: int) -> float:
+            if not chosen(known[node]):
+                return 1.0
+            return device(known[node]) if callable(device) else device
+
+        def waits_there(node: int) -> bool:
+            return waits or not chosen(known[node])
+
+        return Change(host_factor, device_factor, waits_there)
+
+    def gain_ns(
+        self, *changes: Change, names: Iterable[str] = GENERATION, beyond_claimed: bool = False
+    ) -> float:
+        """How much shorter a request would be with these changes, at most.
+
+        With `beyond_claimed`, how much shorter than with the changes of all findings made so far.
+        """
+        before = self.claimed if beyond_claimed else []
+        return sum(
+            self._gain_ns(window, before, [*before, *changes])
+            for phase in self.phases(names)
+            for window in phase.windows
+        )
+
+    def overlapped_gain_ns(self, change: Change, names: Iterable[str] = ("decode",)) -> float:
+        """The same for a change that lets the host run ahead into the next step.
+
+        A step then takes as long as the busier of host and device.
+        """
+        found = 0.0
+        for phase in self.phases(names):
+            for window in phase.windows:
+                model = changed_ns(window.timeline) if window.timeline is not None else 0.0
+                if window.timeline is None or not model:
+                    continue
+                after = together([*self.claimed, change])
+                before = changed_ns(window.timeline, together(self.claimed))
+                saved = before - steady_ns(window.timeline, after)
+                found += max(saved, 0.0) / model * window.time_ns
+        return found
+
+    def _gain_ns(self, window: ScaledWindow, before: list[Change], after: list[Change]) -> float:
+        if window.timeline is None:
+            shares = zip(window.numbers, window.scaled.shares, strict=True)
+            return window.time_ns * sum(
+                share * (together(before).host(node) - together(after).host(node)) for node, share in shares
+            )
+        model = changed_ns(window.timeline)
+        if not model:
+            return 0.0
+        saved = changed_ns(window.timeline, together(before)) - changed_ns(window.timeline, together(after))
+        return max(saved, 0.0) / model * window.time_ns
+
+
+def together(changes: Iterable[Change]) -> Change:
+    """Several changes at once."""
+    made = list(changes)
+
+    def host(node: int) -> float:
+        factor = 1.0
+        for change in made:
+            factor *= change.host(node)
+        return factor
+
+    def device(node: int) -> float:
+        factor = 1.0
+        for change in made:
+            factor *= change.device(node)
+        return factor
+
+    return Change(host, device, lambda node: all(change.waits(node) for change in made))
+
+
+def name_of(place: Place) -> str:
+    """A frame in words: a function with its file."""
+    frame = place.function if place.function is not None else place.frame
+    return f"{frame.name} ({frame.file}:{frame.line})" if frame.file else frame.name

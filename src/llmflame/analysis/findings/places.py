@@ -1,0 +1,71 @@
+"""Where each node of a profile lies: its module, its operator, whose code it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmflame.store.model import Frame
+from llmflame.store.profile import Profile
+
+LIBRARIES = (
+    "transformers/",
+    "torch/",
+    "accelerate/",
+    "tokenizers/",
+    "huggingface_hub/",
+    "safetensors/",
+    "numpy/",
+    "triton/",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One node, with what is around it."""
+
+    frame: Frame
+    parent: int | None
+    module: str | None
+    """The path of the nearest module; None outside of the model."""
+    operator: str | None
+    """The innermost operator at or above it."""
+    function: Frame | None
+    """The innermost Python function at or above it."""
+    operators: frozenset[str]
+    """All operators at or above it."""
+    functions: frozenset[tuple[str, str]]
+    """(file, name) of all Python functions at or above it."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Outside of the model, in code of no known library: the program's own."""
+        file = self.function.file if self.function is not None else None
+        return self.module is None and file is not None and not file.startswith((*LIBRARIES, "<"))
+
+    def within(self, file_end: str, name: str | None = None) -> bool:
+        """Below a Python function of a file (its path's end), of a name if one is given?"""
+        return any(
+            file.endswith(file_end) and (name is None or function == name)
+            for file, function in self.functions
+        )
+
+
+def places(profile: Profile) -> dict[int, Place]:
+    """By number of a node. A node's parent has a smaller number."""
+    found: dict[int, Place] = {}
+    for number, node in profile.nodes.items():
+        frame = profile.frames[node.frame]
+        above = found.get(node.parent) if node.parent is not None else None
+        module = above.module if above else None
+        operator = above.operator if above else None
+        function = above.function if above else None
+        operators = above.operators if above else frozenset()
+        functions = above.functions if above else frozenset()
+        if frame.kind == "module":
+            module = frame.module if frame.module is not None else module
+        elif frame.kind == "op":
+            operator, operators = frame.name, operators | {frame.name}
+        elif frame.kind == "python":
+            function, functions = frame, functions | {(frame.file or "", frame.name)}
+        found[number] = Place(frame, node.parent, module, operator, function, operators, functions)
+    return found

@@ -1,0 +1,275 @@
+"""The windows of a phase: what was seen in each, scaled to undisturbed time, and how much it speaks for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from llmflame.analysis.anchoring import anchors_for
+from llmflame.analysis.fitting import Own, fit
+from llmflame.analysis.phases import decode_steps, representative_repetition
+from llmflame.analysis.scale import (
+    EventCosts,
+    Scaled,
+    TracedNode,
+    scale_window,
+    segments,
+    step_weights,
+    tracing_costs,
+)
+from llmflame.analysis.timeline import Timeline, Traced, blocking, build, usual_residue_ns
+from llmflame.store import metrics
+from llmflame.store.profile import Profile
+from llmflame.store.rows import DeviceWorkRow, SliceRow, SpanRow, WindowRow
+
+Values = dict[int, dict[str, float]]
+"""By node of the profile: metric to value."""
+STEPS_NEARBY = 2
+"""The undisturbed time of a traced step is the median over the steps this near to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledWindow:
+    """A traced window in undisturbed time."""
+
+    row: WindowRow
+    values: Values
+    numbers: list[int]
+    """The profile's number of each node of `scaled`."""
+    scaled: Scaled
+    clean_ns: float
+    """The undisturbed length of what the window traced."""
+    time_ns: float
+    """How much of the phase's time it speaks for."""
+    count: float
+    """For how many steps."""
+    anchored: bool
+    timeline: Timeline | None
+    """Where a device worked in it."""
+
+
+class WindowIndex:
+    """Windows by phase, with their cells by node."""
+
+    def __init__(self, profile: Profile) -> None:
+        names = {number: metric.name for number, metric in profile.metrics.items()}
+        self._cells: dict[int, Values] = defaultdict(lambda: defaultdict(dict))
+        for cell in profile.cells:
+            self._cells[cell.window][cell.node][names[cell.metric]] = cell.value
+        self._windows = profile.windows
+        self._slices: dict[int, list[SliceRow]] = defaultdict(list)
+        for piece in profile.slices:
+            self._slices[piece.window].append(piece)
+        self._works: dict[int, list[DeviceWorkRow]] = defaultdict(list)
+        for work in profile.device_work:
+            self._works[work.window].append(work)
+        self.on_device = bool(profile.device_work)
+        """Did a device work in any window?"""
+
+    def of(self, phase: str, kind: str) -> list[tuple[WindowRow, Values]]:
+        """Windows of a phase in the order of their steps."""
+        found = [w for w in self._windows if w.span_name == phase and w.kind == kind]
+        return [(w, self._cells[w.id]) for w in sorted(found, key=lambda w: w.step or 0)]
+
+    def traced(self, row: WindowRow) -> Traced | None:
+        """A window's timeline as the tracer saw it; None where no device worked in it."""
+        if not self._works[row.id] or not self._slices[row.id]:
+            return None
+        return Traced(self._slices[row.id], self._works[row.id], row.wall_ns)
+
+
+def scaled_windows(profile: Profile, index: WindowIndex, span: SpanRow) -> list[ScaledWindow]:
+    """The traced windows of a phase; their `time_ns` add up to the phase's time."""
+    windows = index.of(span.name, "traced")
+    costs = event_costs(profile)
+    weights = window_weights(profile, span, [row.step or 0 for row, _ in windows])
+    found = []
+    for (row, values), (time_ns, count) in zip(windows, weights, strict=False):
+        traced = index.traced(row)
+        blocked = blocking(traced) if traced is not None else {}
+        bound = _bound(profile, traced, blocked) if traced is not None else {}
+        nodes, numbers = traced_nodes(profile, values, bound)
+        clean = clean_ns(profile, span, row)
+        anchors = anchors_for(profile, row.step, clean) if row.step is not None else None
+        scaled = scale_window(nodes, clean, costs, anchors)
+        timeline = None
+        if traced is not None:
+            timeline = _timeline(profile, traced, blocked, nodes, numbers, scaled, clean, costs)
+            scaled = with_waits(scaled, timeline, numbers)
+        found.append(
+            ScaledWindow(row, values, numbers, scaled, clean, time_ns, count, anchors is not None, timeline)
+        )
+    return found
+
+
+def window_weights(profile: Profile, span: SpanRow, steps: list[int]) -> list[tuple[float, float]]:
+    """By window of a phase, at these steps: the time and the number of steps that it speaks for."""
+    if span.name != "decode":
+        return [(float(span.wall_ns), 1.0)]
+    decoded = decode_steps(profile, repetition=representative_repetition(profile))
+    times = {one.step or 0: float(one.wall_ns) for one in decoded}
+    stepped = sum(times.values())
+    rate = span.wall_ns / stepped if stepped else 0.0
+    return [(time_ns * rate, count) for time_ns, count in step_weights(steps, times)]
+
+
+def traced_nodes(
+    profile: Profile, values: Values, bound: Mapping[int, float] | None = None
+) -> tuple[list[TracedNode], list[int]]:
+    """A window's nodes, with those above them, and their numbers in the profile. `bound`: by number, how much
+    of its time the host waited for a device."""
+    numbers = sorted(with_ancestors(profile, values))
+    place = {number: position for position, number in enumerate(numbers)}
+    nodes = []
+    for number in numbers:
+        node, cells = profile.nodes[number], values.get(number, {})
+        frame = profile.frames[node.frame]
+        own = cells.get(metrics.WALL.name, 0.0)
+        nodes.append(
+            TracedNode(
+                parent=place[node.parent] if node.parent is not None else -1,
+                kind=frame.kind,
+                module=frame.module,
+                self_ns=own,
+                calls=cells.get(metrics.CALLS.name, 0.0),
+                allocations=cells.get(metrics.ALLOCATIONS.name, 0.0),
+                bound_ns=min((bound or {}).get(number, 0.0), own),
+            )
+        )
+    return nodes, numbers
+
+
+def _bound(profile: Profile, traced: Traced, blocked: Mapping[int, float]) -> dict[int, float]:
+    found: dict[int, float] = defaultdict(float)
+    for number, piece in enumerate(traced.slices):
+        if _is_wait(profile, piece.node):
+            found[piece.node] += traced.slice_ns(number)
+        elif number in blocked:
+            found[piece.node] += blocked[number]
+    return found
+
+
+def _is_wait(profile: Profile, node: int) -> bool:
+    return profile.frames[profile.nodes[node].frame].kind == "wait"
+
+
+def _timeline(
+    profile: Profile,
+    traced: Traced,
+    blocked: Mapping[int, float],
+    nodes: list[TracedNode],
+    numbers: list[int],
+    scaled: Scaled,
+    clean: float,
+    costs: EventCosts,
+) -> Timeline:
+    """The window's slices with each node's undisturbed time divided among them as it was traced."""
+    place = {number: position for position, number in enumerate(numbers)}
+    waits = {node: _is_wait(profile, node) for node in {piece.node for piece in traced.slices}}
+
+    def traced_bound(number: int) -> float:
+        if waits[traced.slices[number].node]:
+            return float(traced.slice_ns(number))
+        return blocked.get(number, 0.0)
+
+    def bound_ns(number: int) -> float:
+        position = place.get(traced.slices[number].node)
+        whole = nodes[position].bound_ns if position is not None else 0.0
+        if position is None:  # a frame without time of its own
+            return 0.0
+        return traced_bound(number) / whole * scaled.bound_shares[position] * clean if whole else 0.0
+
+    def host_ns(number: int) -> float:
+        position = place.get(traced.slices[number].node)
+        if position is None:
+            return 0.0
+        node = nodes[position]
+        whole = node.self_ns - node.bound_ns
+        share = scaled.shares[position] - scaled.bound_shares[position]
+        own = traced.slice_ns(number) - traced_bound(number)
+        # The difference of two shares may be less than nothing by rounding.
+        return max(own, 0.0) / whole * max(share, 0.0) * clean if whole > 0 else 0.0
+
+    made = build(traced, host_ns=host_ns, bound_ns=bound_ns, is_wait=lambda node: waits[node])
+    added = tracing_costs(nodes, costs)
+    owners = segments(nodes)
+    waiting = {owner for owner, node in zip(owners, nodes, strict=True) if node.bound_ns}
+
+    def own(number: int) -> Own | None:
+        position = place.get(traced.slices[number].node)
+        if position is None or owners[position] not in waiting:
+            return None
+        mine = max(traced.slice_ns(number) - traced_bound(number), 0.0)
+        whole = nodes[position].self_ns - nodes[position].bound_ns
+        return Own(mine, added[position] * mine / whole if whole > 0 else 0.0)
+
+    usual = usual_residue_ns(traced, lambda node: waits[node])
+    return fit(
+        made,
+        [own(number) for number in range(len(traced.slices))],
+        clean,
+        usual_rate=max(scaled.cost_rate, 1.0),
+        usual_wait_ns=usual,
+    )
+
+
+def with_waits(scaled: Scaled, timeline: Timeline, numbers: list[int]) -> Scaled:
+    """The shares as the fitted timeline has them: its slices are all of the host's time."""
+    host: dict[int, float] = defaultdict(float)
+    bound: dict[int, float] = defaultdict(float)
+    for piece in timeline.slices:
+        host[piece.node] += piece.host_ns
+        bound[piece.node] += piece.bound_ns
+    whole = timeline.wall_ns
+    if not whole:
+        return scaled
+    return replace(
+        scaled,
+        shares=[(host[number] + bound[number]) / whole for number in numbers],
+        bound_shares=[bound[number] / whole for number in numbers],
+    )
+
+
+def event_costs(profile: Profile) -> EventCosts:
+    """What the recording machine's tracer was calibrated to cost."""
+    inside: dict[str, float] = {}
+    outside: dict[str, float] = {}
+    for report in profile.probe_reports:
+        if report.probe == "tracer" and report.value is not None:
+            kind, _, side = report.name.partition(" ")
+            if side == "inside":
+                inside[kind] = report.value
+            elif side == "outside":
+                outside[kind] = report.value
+    return EventCosts(inside, outside)
+
+
+def clean_ns(profile: Profile, span: SpanRow, row: WindowRow) -> float:
+    """The undisturbed time of what the window traced: the median step around it, or the phase."""
+    if row.step is None:
+        return float(span.wall_ns)
+    walls = sorted(
+        other.wall_ns
+        for other in profile.spans
+        if other.pass_name == "clean"
+        and other.name == "step"
+        and other.step is not None
+        and (
+            other.step == row.step
+            if row.step == 0
+            else other.step > 0 and abs(other.step - row.step) <= STEPS_NEARBY
+        )
+    )
+    return float(walls[len(walls) // 2]) if walls else float(span.wall_ns)
+
+
+def with_ancestors(profile: Profile, nodes: Iterable[int]) -> set[int]:
+    """The nodes and all above them."""
+    live: set[int] = set()
+    for node in nodes:
+        current: int | None = node
+        while current is not None and current not in live:
+            live.add(current)
+            current = profile.nodes[current].parent
+    return live
