@@ -36,7 +36,7 @@ def profile(
 
     `subject` is MODEL as on the command line (`demo`, a hub id, a folder, a `.gguf` file, `dummy:NAME`),
     run in fresh processes; or a live `transformers` pipeline, or a model with its `tokenizer`, run in this
-    one: a warm-up, the clean requests, and two more for the anatomy. `workload` takes the fields of
+    one: a warm-up, the clean requests, and three more for the anatomy. `workload` takes the fields of
     `llmflame.recording.workload.Workload`: new_tokens, batch_size, repetitions, prompt_tokens, sample,
     seed, and for a name also dtype and device. The file goes to `output`, or is read and removed where
     none is given.
@@ -69,11 +69,12 @@ def summary(profile: Profile) -> dict[str, Any]:
 
 
 def machine() -> list[Fact]:
-    """What this machine is: hardware, limits and software, each fact with its source."""
+    """What this machine is, each fact with its source, and what it reaches, if that was measured before."""
+    from llmflame.probes.ceilings.kept import with_kept
     from llmflame.probes.machine import read_machine
     from llmflame.subjects import cache
 
-    return read_machine(cache.folder())
+    return with_kept(cache.folder(), read_machine(cache.folder()))
 
 
 def __getattr__(name: str) -> Any:

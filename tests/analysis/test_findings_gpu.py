@@ -32,8 +32,8 @@ def findings(profile: Profile) -> dict[str, Finding]:
 def check(found: Finding, gain_us: float, whole_us: float) -> None:
     """`gain_us` of a request of `whole_us`."""
     assert found.scope == "request"
-    assert found.gain_ns / US == pytest.approx(gain_us, rel=1e-6)
-    assert found.gain_share == pytest.approx(gain_us / whole_us, rel=1e-6)
+    assert found.gain_ns / US == pytest.approx(gain_us, rel=3e-3)
+    assert found.gain_share == pytest.approx(gain_us / whole_us, rel=3e-3)
 
 
 def _launches(*, blocking: bool) -> Script:
@@ -171,14 +171,14 @@ def _product(flops: int) -> Script:
 @pytest.mark.parametrize(
     ("flops", "left"),
     [
-        # Bound by memory: a millisecond for 1 GB now, half of it in bfloat16.
+        # Bound by memory: half of 1 GB takes half a millisecond.
         (10**9, 0.5),
-        # Bound by arithmetic: 100 GFLOP take 2 ms at 50 TFLOP/s; in bfloat16 0.17, but half of 1 GB takes 0.5.
-        (10**11, 0.25),
+        # Bound by arithmetic: 540 GFLOP take 0.9 ms at 600 TFLOP/s.
+        (54 * 10**10, 0.9),
     ],
 )
 def test_weights_wider_than_the_checkpoints(flops: int, left: float) -> None:
-    """15 + 1000 + 100 a step; what isn't a product has half of the bytes to move, too."""
+    """15 + 1000 + 100 a step. The product could come down to its floor; what isn't one moves half as much."""
     found = findings(on_gpu(_product(flops), facts=RATES, subject=WIDE))["wide-weights"]
     check(found, (1115 - (15 + left * 1000 + 50)) * ALL, 1115 * ALL)
     assert found.evidence == ("4 GiB of weights in memory, half of it would do",)

@@ -25,21 +25,59 @@ class Check:
 
 
 def device_checks(profile: Profile, run: RunTree) -> list[Check]:
-    """The checks of the anatomy pass; empty where no device worked."""
+    """The checks of the anatomy pass, and what kept a GPU from being seen; empty where none was to be."""
     sums: dict[str, float] = {}
     for report in profile.probe_reports:
         if report.probe == PROBE:
             before, value = sums.get(report.name, 0.0), report.value or 0.0
             sums[report.name] = max(before, value) if report.name == SKEW else before + value
-    if not sums:
-        return []
-    return [
-        _launches(sums),
-        _listed(sums),
-        _clocks(sums),
-        _allocator(sums),
-        _beyond(run),
-    ]
+    found = [check for check in (_used(profile), _seen(profile), _alone(profile)) if check is not None]
+    if sums:
+        found += [_launches(sums), _listed(sums), _clocks(sums), _allocator(sums), _beyond(run)]
+    return found
+
+
+def _used(profile: Profile) -> Check | None:
+    """A GPU that the driver counts and torch can't use is worth a word: the run was on the CPU."""
+    count = next((f.value for f in profile.machine if (f.section, f.name) == ("gpu", "GPUs")), None)
+    why = profile.subject.get("cuda_unusable")
+    if not isinstance(count, int) or not count or not why:
+        return None
+    return Check(
+        "GPU used", False, f"torch can use none of this machine's {count} GPU(s), it ran on the CPU: {why}"
+    )
+
+
+def _seen(profile: Profile) -> Check | None:
+    """On a CUDA device, a traced step without a kernel is one that the tracer was not shown."""
+    steps = [window for window in profile.windows if window.kind == "traced" and window.step is not None]
+    if not _device(profile).startswith("cuda") or not steps or profile.device_work:
+        return None
+    words = (
+        "no kernel was recorded: CUPTI is not available here, or another profiler (nsys, ncu, DCGM) holds "
+        "it; wall time is the host's alone"
+    )
+    return Check("kernels", False, words)
+
+
+def _alone(profile: Profile) -> Check | None:
+    device = _device(profile)
+    if not device.startswith("cuda"):
+        return None
+    section = f"gpu {device.partition(':')[2] or 0}"
+    for fact in profile.machine:
+        if (fact.section, fact.name) == (section, "other processes") and isinstance(fact.value, int):
+            if not fact.value:
+                return Check("alone on the GPU", True, "no other process used the GPU when recording began")
+            words = (
+                f"{fact.value} other process(es) used the GPU when recording began: times may be theirs too"
+            )
+            return Check("alone on the GPU", False, words)
+    return None
+
+
+def _device(profile: Profile) -> str:
+    return str(profile.subject.get("device") or "cpu")
 
 
 def _launches(sums: dict[str, float]) -> Check:

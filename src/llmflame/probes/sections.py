@@ -8,6 +8,7 @@ ends before its token is there.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ class RequestProbe:
 
     def abort(self) -> None:
         """Forget a request that failed half-way."""
-        self._notify(self._closing, self._current)
+        # A device that failed fails every further call too: the program's error is the one to be told.
+        with contextlib.suppress(Exception):
+            self._notify(self._closing, self._current)
         self._reset()
 
     @staticmethod

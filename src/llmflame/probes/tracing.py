@@ -89,16 +89,22 @@ class Window:
         """Stop tracing; returns what was recorded."""
         mark(CLOSE_MARK)
         grown: int | None = None
-        if self._cuda:
-            before, now = self._allocated, allocated_bytes()
-            grown = now - before if now is not None and before is not None else None
-            synchronize()
+        try:
+            if self._cuda:
+                before, now = self._allocated, allocated_bytes()
+                grown = now - before if now is not None and before is not None else None
+                synchronize()
+        finally:
+            results = self._stop()
+        return Recorded(self.span_name, self.step, results, self._frame_lines, grown, self.shapes)
+
+    def _stop(self) -> Any:
+        """End torch's session; returns its results."""
+        stopped, self._profile = self._profile, None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._profile.__exit__(None, None, None)
-        results = self._profile.profiler.kineto_results
-        self._profile = None
-        return Recorded(self.span_name, self.step, results, self._frame_lines, grown, self.shapes)
+            stopped.__exit__(None, None, None)
+        return stopped.profiler.kineto_results
 
 
 def _device_details() -> Any:

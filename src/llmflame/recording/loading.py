@@ -46,7 +46,7 @@ def resolve_device(name: str) -> str:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
             raise UsageError(
-                f"device {name}: this machine has no CUDA device that torch {torch.__version__} can use"
+                f"device {name}: torch {torch.__version__} can use no CUDA device here ({why_no_cuda()})"
             )
         if device.index is not None and device.index >= count:
             raise UsageError(
@@ -55,6 +55,19 @@ def resolve_device(name: str) -> str:
     elif device.type != "cpu":
         raise UsageError(f"device {name}: llmflame runs models on cpu and cuda")
     return name
+
+
+def why_no_cuda() -> str | None:
+    """torch's own words: a build without CUDA, no driver, one that is too old; None where CUDA works."""
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        return _first_line(error)
+    return "no device is visible"
 
 
 def load_pipeline(checkpoint: Checkpoint, dtype: str, device: str, part: Part) -> Any:

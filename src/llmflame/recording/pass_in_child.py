@@ -137,11 +137,13 @@ def _request(pipeline: Any, workload: Workload) -> tuple[Run, int]:
 
 
 def _describe(session: Session, pipeline: Any, workload: Workload, prompt_tokens: int) -> None:
+    from llmflame.recording.loading import why_no_cuda
     from llmflame.recording.subject_facts import model_facts
 
     session.sink.subject(
         model_facts(pipeline.model)
         | {
+            "cuda_unusable": why_no_cuda() if workload.device == "auto" else None,
             "prompt_tokens": prompt_tokens,
             "new_tokens": workload.new_tokens,
             "batch_size": workload.batch_size,

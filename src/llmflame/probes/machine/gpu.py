@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -110,6 +111,7 @@ def _questions() -> list[Question]:
         plain("memory clock now", "MHz", "nvmlDeviceGetClockInfo", "NVML_CLOCK_MEM"),
         plain("memory clock max", "MHz", "nvmlDeviceGetMaxClockInfo", "NVML_CLOCK_MEM"),
         ("power limit", "W", "nvmlDeviceGetEnforcedPowerLimit()", _power_limit_w),
+        ("other processes", "processes", "nvmlDeviceGetComputeRunningProcesses()", _other_processes),
         flag("ECC", "nvmlDeviceGetEccMode"),
         flag("MIG", "nvmlDeviceGetMigMode"),
     ]
@@ -139,3 +141,9 @@ def _sm_count(nvml: Any, handle: Any) -> int | None:
     per_sm = CORES_PER_SM.get((int(major), int(minor)))
     cores = int(nvml.nvmlDeviceGetNumGpuCores(handle))
     return cores // per_sm if per_sm and cores > 0 and cores % per_sm == 0 else None
+
+
+def _other_processes(nvml: Any, handle: Any) -> int:
+    """Processes with a context on the GPU, this one apart; a container may be shown none but its own."""
+    running = [int(process.pid) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+    return sum(pid != os.getpid() for pid in running)
