@@ -39,7 +39,7 @@ def on_gpu(
     """
     wall = decode.now if step_ns is None else step_ns
     phases = dict(around or {}) | {name: script.now for name, script in (others or {}).items()}
-    ordered = {name: phases[name] for name in ("tokenize", "prepare") if name in phases}
+    ordered: dict[str, int] = {name: phases[name] for name in ("tokenize", "prepare") if name in phases}
     ordered["prefill"] = prefill.now if prefill is not None else wall
     ordered["decode"] = wall * steps
     ordered |= {name: phases[name] for name in ("detokenize",) if name in phases}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from llmflame.analysis.device_checks import Check, device_checks
@@ -20,8 +22,10 @@ WELL = {
     "allocator imbalance": 0.0,
 }  # fmt: skip
 
+EARLY = {"work before its launch": 4.0, "largest clock skew": 2_500.0}
 
-def reports(values: dict[str, float | None]) -> list[Row]:
+
+def reports(values: Mapping[str, float | None]) -> list[Row]:
     return [
         ProbeReportRow("anatomy", "device checks", name, value, "count")
         for name, value in values.items()
@@ -63,7 +67,7 @@ def test_an_account_that_agrees_with_itself() -> None:
         ("launches", {"work without launch": 2.0}, "; 2 ran without a known launch"),
         ("work on the tree", {"work listed": 715.0}, "710 of the 715"),
         ("work on the tree", {"work listed": 600.0}, "710 of the 600"),
-        ("clocks", {"work before its launch": 4.0, "largest clock skew": 2_500.0}, "4 works began before their launch, by up to 2.50 µs"),
+        ("clocks", EARLY, "4 works began before their launch, by up to 2.50 µs"),
         ("allocator", {"allocator imbalance": 4096.0}, "differs by 4 KiB from"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ Path = tuple[FrameKey, ...]
 def on_cpu(
     times: Mapping[Path, float],
     *,
-    work: Mapping[Path, Mapping[str, float]] | None = None,
+    work: Mapping[Any, Mapping[str, float]] | None = None,
     around: Mapping[str, int] | None = None,
     steps: list[int] | None = None,
     rows: list[Row] | None = None,

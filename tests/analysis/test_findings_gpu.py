@@ -11,6 +11,7 @@ from llmflame.analysis.findings import Finding, find
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.store.observed import FrameKey
 from llmflame.store.profile import Profile
+from llmflame.store.writer import Scalar
 from tests.gpu_script import US, Script
 
 from .gpu import fact, on_gpu
@@ -155,7 +156,11 @@ RATES = (
     fact("ceilings", "device matmul float32", 50e12),
     fact("ceilings", "device matmul bfloat16", 600e12),
 )
-WIDE = {"dtype": "float32", "checkpoint_dtype": "bfloat16", "weights_in_memory_bytes": 4 << 30}
+WIDE: dict[str, Scalar] = {
+    "dtype": "float32",
+    "checkpoint_dtype": "bfloat16",
+    "weights_in_memory_bytes": 4 << 30,
+}
 
 
 def _product(flops: int) -> Script:
@@ -193,7 +198,7 @@ def test_weights_wider_than_the_checkpoints(flops: int, left: float) -> None:
         WIDE | {"checkpoint_dtype": None},
     ],
 )
-def test_weights_as_wide_as_the_checkpoints(subject: dict[str, str | int | None]) -> None:
+def test_weights_as_wide_as_the_checkpoints(subject: dict[str, Scalar]) -> None:
     assert "wide-weights" not in findings(on_gpu(_product(10**9), facts=RATES, subject=subject))
 
 

@@ -59,9 +59,9 @@ def test_a_host_cannot_explain_all_and_then_the_device_was_faster() -> None:
 
 
 def test_between_calibrated_and_usual_cost_the_cost_explains_the_step() -> None:
-    """20 calibrated in the first 50 traced. At the usual 2 times, 10 are left of it; the step took 15 more."""
+    """20 calibrated in the first 50 traced. At the usual 2 times 10 are left of it; the step took 15 more."""
     own = [Own(50.0, 20.0), None, None, None]
-    found = fitted(132.0, own, usual_rate=2.0)  # type: ignore[arg-type]
+    found = fitted(132.0, own, usual_rate=2.0)
     assert (found.wall_ns, found.pace) == pytest.approx((132, 1), rel=NEAR)
     assert found.slices[0].host_ns == pytest.approx(25, rel=1e-2)
 

@@ -14,6 +14,7 @@ from llmflame.analysis.run_tree import build_run_tree
 from llmflame.analysis.tree import Tree, host_metric
 from llmflame.analysis.windows import clean_ns
 from llmflame.store.observed import FrameKey
+from llmflame.store.rows import Row
 from tests.gpu_script import CALL, LATENCY, US, Script
 
 from .gpu import on_gpu
@@ -68,14 +69,14 @@ def test_every_phase_takes_what_was_measured(
 ) -> None:
     """Whatever tracing did to the step, and whether or not its modules were timed apart."""
     step_ns = max(round(decode.now * speed), 1)
-    rows = [*cost("python", cost_ns, cost_ns), *cost("op", cost_ns, 0.0)]
+    rows: list[Row] = [*cost("python", cost_ns, cost_ns), *cost("op", cost_ns, 0.0)]
     if anchored:
         where = {"pass_name": "anatomy", "repetition": 1, "treatment": "anchored"}
-        rows.append(span("step", step_ns, 900, step=2, thread_cpu_ns=step_ns // 2, **where))  # type: ignore[arg-type]
+        rows.append(span("step", step_ns, 900, step=2, thread_cpu_ns=step_ns // 2, **where))
         rows += [
             anchor("", 2, step_ns // 4, repetition=1),
             anchor("model.layers.0", 2, step_ns // 3, repetition=1),
-        ]  # type: ignore[list-item]
+        ]
     profile = on_gpu(
         decode,
         prefill=prefill,

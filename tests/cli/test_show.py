@@ -16,7 +16,7 @@ from tests.handmade import MS, PHASE_MS, RUN_MS, handmade
 
 SCHEMA = json.loads((Path(__file__).parent / "show_json.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-TABLES = ["phases", "tree", "ops", "functions", "steps", "machine"]
+TABLES = ["phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "machine"]
 RUNS: list[dict[str, Any]] = [
     {},
     {"until": "clean", "status": "failed", "reason": "RuntimeError: boom"},
@@ -38,7 +38,7 @@ def document(text: str) -> Any:
 
 
 @pytest.mark.parametrize("options", RUNS, ids=range(len(RUNS)))
-@pytest.mark.parametrize("view", ["summary", *TABLES])
+@pytest.mark.parametrize("view", ["summary", "findings", *TABLES])
 def test_documents_match_the_schema(
     invoke: Invoke, tmp_path: Path, options: dict[str, Any], view: str
 ) -> None:
@@ -48,6 +48,8 @@ def test_documents_match_the_schema(
     found = document(ended.out)
     if view == "summary":
         assert found == json.loads(json.dumps(summarise(read_profile(path))))
+    elif view == "findings":
+        assert found["findings"] == json.loads(json.dumps(summarise(read_profile(path))["findings"]))
     else:
         assert found["view"] == view
         assert all(len(row) == len(found["columns"]) for row in found["rows"])
@@ -129,6 +131,12 @@ def test_tree_depth_and_frames(invoke: Invoke, profile_file: Path) -> None:
         ["--min-share", "3"],
         ["--view", "functions", "--phase", "nope"],
         ["--view", "phases", "--sort", "nope"],
+        ["--metric", "wall"],
+        ["--view", "ops", "--metric", "device"],
+        ["--view", "roofline", "--limit", "3"],
+        ["--view", "roofline", "--sort", "mbu"],
+        ["--view", "findings", "--phase", "decode"],
+        ["--view", "kernels", "--all-frames"],
     ],
 )
 def test_options_without_effect_are_refused(invoke: Invoke, profile_file: Path, arguments: list[str]) -> None:
@@ -138,6 +146,7 @@ def test_options_without_effect_are_refused(invoke: Invoke, profile_file: Path, 
 
 def test_status_is_loud(invoke: Invoke, tmp_path: Path) -> None:
     path = handmade(tmp_path / "a", until="clean", status="failed", reason="OutOfMemoryError: 3 GiB")
-    for view in ("summary", "phases", "tree", "ops", "functions", "steps"):
+    views = ("phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "findings")
+    for view in ("summary", *views):
         text = invoke("show", path, "--view", view).out
         assert "FAILED" in text and "OutOfMemoryError: 3 GiB" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import SimpleNamespace
 
@@ -75,6 +76,9 @@ class FakeNvml:
     def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
         return self._unless_mig(handle, 700_500)
 
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(pid=os.getpid()), SimpleNamespace(pid=os.getpid() + 1)]
+
     def nvmlDeviceGetEccMode(self, handle: int) -> list[int]:
         return [1, 1]
 
@@ -123,6 +127,7 @@ def test_two_gpus() -> None:
         "memory clock now": 2619,
         "memory clock max": 3201,
         "power limit": 700.5,
+        "other processes": 1,
         "ECC": True,
         "MIG": False,
     }

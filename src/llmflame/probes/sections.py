@@ -59,6 +59,9 @@ class RequestProbe:
         self._opening = opening
         self._closing = closing
         self._handles: list[Any] = []
+        self._root: Any = None
+        self.in_compiled_call = False
+        """Is the step that begins one that torch.compile made? Its modules' hooks don't run."""
         self._reset()
 
     def _reset(self) -> None:
@@ -78,12 +81,38 @@ class RequestProbe:
             root.register_forward_pre_hook(self._before_forward, with_kwargs=True),
             root.register_forward_hook(self._after_forward),
         ]
+        self._root = root
+        compiled_call: Any = getattr(root, "get_compiled_call", None)
+        if compiled_call is not None and "get_compiled_call" not in vars(root):
+            vars(root)["get_compiled_call"] = self._marking(compiled_call)
 
     def detach(self) -> None:
         """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        root, self._root = self._root, None
+        if root is not None:
+            vars(root).pop("get_compiled_call", None)
+
+    def _marking(self, get_compiled_call: Callable[..., Any]) -> Callable[..., Any]:
+        """`transformers` asks this public method of a model for the call that decodes with a static cache."""
+
+        def marked(*args: Any, **kwargs: Any) -> Callable[..., Any]:
+            compiled = get_compiled_call(*args, **kwargs)
+
+            def step(*inputs: Any, **named: Any) -> Any:
+                self.in_compiled_call = True
+                try:
+                    self._begin_step(inputs, named)
+                    return compiled(*inputs, **named)
+                finally:
+                    self.in_compiled_call = False
+                    self._forward_end_ns = time.perf_counter_ns()
+
+            return step
+
+        return marked
 
     def enter(self, name: str, index: int | None = None) -> None:
         """End the section that runs, if any, and begin the named one."""
@@ -113,12 +142,17 @@ class RequestProbe:
         return watcher is not None and section is not None and watcher(*section)
 
     def _before_forward(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self.in_compiled_call:
+            self._begin_step(args, kwargs)
+
+    def _begin_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         index, self._steps = self._steps, self._steps + 1
         self.enter(STEP, index)
         self._shape = _query_shape(args, kwargs)
 
     def _after_forward(self, _module: Any, _args: Any, _output: Any) -> None:
-        self._forward_end_ns = time.perf_counter_ns()
+        if not self.in_compiled_call:
+            self._forward_end_ns = time.perf_counter_ns()
 
     def _end(self, edge: Edge) -> tuple[str, int | None] | None:
         if self._current is None or self._begin is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from llmflame.probes.anchors import AnchorProbe, hook_cost_ns
@@ -47,6 +47,8 @@ class AnatomyWatcher:
     """Steps to time module by module."""
     trace_phases: bool
     """Trace tokenize, prepare and detokenize too."""
+    compiled: Callable[[], bool] = lambda: False
+    """Is the section that opens a call that torch.compile made? Hooks would have it compiled again."""
     shapes: bool = False
     """Windows keep the operators' shapes, for their work, instead of kernels and bytes."""
     recorded: list[Recorded] = field(default_factory=list)
@@ -68,7 +70,7 @@ class AnatomyWatcher:
             begin = time.perf_counter_ns()
             self._window.open()
             self.opening_ns += time.perf_counter_ns() - begin
-        elif name == STEP and index in self.anchors:
+        elif name == STEP and index in self.anchors and not self.compiled():
             self.treatments[name, index] = "anchored"
             self._anchor = AnchorProbe(self.modules)
             self._anchor.start(in_root=True)

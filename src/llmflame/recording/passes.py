@@ -105,6 +105,7 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
     anchors = anchor_steps() if traced else ANCHOR_REQUEST_STEPS
     watcher = AnatomyWatcher(session, modules, repetition, windows, anchors, traced)
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
+    watcher.compiled = lambda: probe.in_compiled_call
     begin = time.perf_counter_ns()
     with _attached(probe, root):
         yield probe
