@@ -61,13 +61,15 @@ class Fault:
 
 
 DECODE = Run()
-PREFILL = Run(layers=4, request=Request(4, 2048, 2))
+PREFILL = Run(layers=4, request=Request(batch_size=4, prompt_tokens=2048, new_tokens=2))
 SHORT = Run(layers=4)
 FAULTS = {
     "item per layer": Fault(DECODE, Run(plant="item"), "waits-in-the-model"),
     "pageable 256 MB copy per step": Fault(DECODE, Run(plant="copy"), "pageable-copies"),
     "float32 weights": Fault(SHORT, Run(layers=4, dtype="float32"), "wide-weights"),
-    "eager attention": Fault(PREFILL, Run(layers=4, request=PREFILL.request, attention="eager"), "unfused-attention"),
+    "eager attention": Fault(
+        PREFILL, Run(layers=4, request=PREFILL.request, attention="eager"), "unfused-attention"
+    ),
     "3 ms Python loop between steps": Fault(DECODE, Run(plant="loop"), "own-code-between-steps"),
     "CUDA_LAUNCH_BLOCKING=1": Fault(
         DECODE, Run(environment=(("CUDA_LAUNCH_BLOCKING", "1"),)), "blocking-launches"

@@ -1,7 +1,7 @@
 """Small programs for a CUDA device, each recorded live: what the tracer must get right about one thing.
 
-Run as a program (`python -m tests.gpu.small graph OUTPUT`) it records one in a process that nothing was traced in
-before: a session of the tracer before a graph's capture may blind it to the graph's kernels.
+Run as a program (`python -m tests.gpu.small graph OUTPUT`) it records one in a process in which nothing was
+traced before: a session of the tracer before a graph's capture may blind it to the graph's kernels.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -183,10 +184,10 @@ def test_a_step_has_the_work_that_torchs_flat_list_has(recorded: Recorded, step:
 
 def by_hand(model: Any, ids: torch.Tensor, step: int) -> Counter[str]:
     """Kernels and copies from one call of the model to the next."""
-    seen, counts, state = {"calls": 0}, Counter[str](), dict[str, Any]()
+    calls, counts, state = itertools.count(), Counter[str](), dict[str, Any]()
 
-    def before(*_: Any) -> None:
-        index, seen["calls"] = seen["calls"], seen["calls"] + 1
+    def before(*_call: Any) -> None:
+        index = next(calls)
         if "profiler" in state:
             torch.cuda.synchronize()
             profiler = state.pop("profiler")
@@ -197,7 +198,7 @@ def by_hand(model: Any, ids: torch.Tensor, step: int) -> Counter[str]:
             state["profiler"] = torch.profiler.profile(activities=activities)
             state["profiler"].__enter__()
             for _ in range(PREFIX):
-                torch.cuda._sleep(100)  # type: ignore[attr-defined]
+                torch.cuda._sleep(100)  # type: ignore[no-untyped-call]
             torch.cuda.synchronize()
 
     handle = model.register_forward_pre_hook(before)

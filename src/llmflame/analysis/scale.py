@@ -47,6 +47,8 @@ class TracedNode:
     allocations: float
     bound_ns: float = 0.0
     """The part of `self_ns` in which the host waited for a device: tracing lengthens the rest, not this."""
+    is_instrument: bool = False
+    """A frame of llmflame in the window: undisturbed steps have next to nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def tracing_costs(nodes: Sequence[TracedNode], costs: EventCosts) -> list[float]
     """What the tracer added to each node's own time: inside its events, and outside its children's."""
     added = [0.0] * len(nodes)
     for number, node in enumerate(nodes):
+        if node.is_instrument:
+            added[number] += node.self_ns
         kind = _KIND_OF_COST.get(node.kind)
         if kind is not None:
             added[number] += node.calls * costs.inside_ns.get(kind, 0.0)

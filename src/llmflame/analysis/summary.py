@@ -114,7 +114,7 @@ def cost(profile: Profile, run: RunTree) -> dict[str, Any]:
     values = latency(profile)
     traced = reports.get(("anatomy", "tracer", "generation wall"))
     sampler, slept = reports.get(("clean", "sampler", "cost")), _sampled_ns(profile)
-    lost = sum(value or 0 for key, value in reports.items() if key[2] == "windows lost")
+    lost = sum(r.value or 0 for r in profile.probe_reports if r.name == "windows lost")
     return {
         "clean": edge / (values.tpot.median_ms * 1e6) if edge is not None and values.tpot else None,
         "anatomy": _anatomy_cost(profile, traced, values.e2e_ms),

@@ -20,11 +20,13 @@ from llmflame.analysis.scale import (
 )
 from llmflame.analysis.timeline import Timeline, Traced, blocking, build, usual_residue_ns
 from llmflame.store import metrics
+from llmflame.store.model import Frame
 from llmflame.store.profile import Profile
 from llmflame.store.rows import DeviceWorkRow, SliceRow, SpanRow, WindowRow
 
 Values = dict[int, dict[str, float]]
 """By node of the profile: metric to value."""
+INSTRUMENT = Frame("other", "llmflame (this profiler)")
 STEPS_NEARBY = 2
 """The undisturbed time of a traced step is the median over the steps this near to it."""
 
@@ -134,6 +136,7 @@ def traced_nodes(
                 self_ns=own,
                 calls=cells.get(metrics.CALLS.name, 0.0),
                 allocations=cells.get(metrics.ALLOCATIONS.name, 0.0),
+                is_instrument=frame == INSTRUMENT,
                 bound_ns=min((bound or {}).get(number, 0.0), own),
             )
         )

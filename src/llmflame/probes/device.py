@@ -12,10 +12,17 @@ def cuda_in_use() -> bool:
     return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
+def devices_in_use() -> list[int]:
+    """The CUDA devices that torch's allocator holds memory of; asking any other to do work makes its context."""
+    if not cuda_in_use():
+        return []
+    return [device for device in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(device)]
+
+
 def synchronize() -> None:
-    """Wait for the current device, if this process uses one: asking another would make its context."""
-    if cuda_in_use():
-        torch.cuda.synchronize()
+    """Wait for all devices that this process uses."""
+    for device in devices_in_use():
+        torch.cuda.synchronize(device)
 
 
 PREFIX_KERNELS = 8
@@ -24,14 +31,13 @@ these go before the window opens."""
 
 
 def launch_prefix() -> None:
-    """Run a few kernels, copies and a wait that nobody needs, if this process uses a device."""
-    if not cuda_in_use():
-        return
-    number = torch.zeros(1, device="cuda")
-    for _ in range(PREFIX_KERNELS):
-        number.add_(1)
-    number.item()
-    torch.cuda.synchronize()
+    """Run a few kernels, a copy and a wait that nobody needs, on each device that this process uses."""
+    for device in devices_in_use():
+        number = torch.zeros(1, device=f"cuda:{device}")
+        for _ in range(PREFIX_KERNELS):
+            number.add_(1)
+        number.item()
+    synchronize()
 
 
 def allocated_bytes() -> int | None:

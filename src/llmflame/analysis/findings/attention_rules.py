@@ -10,13 +10,14 @@ from llmflame.store import metrics
 from llmflame.units import human_bytes, human_time_ns
 
 CACHE = "transformers/cache_utils.py"
+EAGER = "eager_attention_forward"
 
 
 def unfused_attention(evidence: Evidence) -> Ruling | None:
     """Scores, softmax and weighted sum as operators of their own, each through memory."""
 
     def eager(place: Place) -> bool:
-        return any(name == "eager_attention_forward" for _, name in place.functions)
+        return any(name == EAGER for _, name in place.functions)
 
     took = evidence.sum(lambda place: eager(place), metrics.WALL.name)
     if not took:
@@ -55,7 +56,8 @@ def repeated_keys(evidence: Evidence) -> Ruling | None:
     """Keys and values copied once for each query head of their group."""
 
     def repeating(place: Place) -> bool:
-        return any(name == "repeat_kv" for _, name in place.functions)
+        names = {name for _, name in place.functions}
+        return "repeat_kv" in names and EAGER not in names  # there it is the attention's own
 
     took = evidence.sum(repeating, metrics.WALL.name)
     if not took:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -144,6 +145,17 @@ def _sm_count(nvml: Any, handle: Any) -> int | None:
 
 
 def _other_processes(nvml: Any, handle: Any) -> int:
-    """Processes with a context on the GPU, this one apart; a container may be shown none but its own."""
-    running = [int(process.pid) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
-    return sum(pid != os.getpid() for pid in running)
+    """Processes with a context on the GPU, this one apart; a container may be shown none but its own.
+
+    In one of those this process has another number outside: if it uses the GPU, one of the others is it.
+    """
+    running = {int(process.pid) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    others = running - {os.getpid()}
+    if others == running and _uses_cuda():
+        return max(len(others) - 1, 0)
+    return len(others)
+
+
+def _uses_cuda() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())
