@@ -40,7 +40,9 @@ STEPS = 12
 @pytest.mark.parametrize("call", [STEPS * 2 + 3, STEPS * 4 + 2])
 def test_an_error_on_the_device_leaves_a_readable_profile(tmp_path: Path, call: int) -> None:
     """An index out of bounds trips an assertion in a kernel; the context is lost with it."""
-    folder, output = checkpoints.tiny(tmp_path / "tiny"), tmp_path / "run.llmflame"
+    output = tmp_path / "run.llmflame"
+    (tmp_path / "tiny").mkdir()
+    folder = checkpoints.tiny(tmp_path / "tiny")
     command = [sys.executable, "-c", PROGRAM, str(folder), str(output), str(call)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 1

@@ -13,7 +13,7 @@ def cuda_in_use() -> bool:
 
 
 def devices_in_use() -> list[int]:
-    """The CUDA devices that torch's allocator holds memory of; asking any other to do work makes its context."""
+    """The CUDA devices that torch's allocator holds memory of; work on any other would make its context."""
     if not cuda_in_use():
         return []
     return [device for device in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(device)]
