@@ -25,6 +25,8 @@ from llmflame.store.profile import Profile
 
 PHASES = ("prefill", "decode")
 COMPUTE = ("matmul", "attention", "embedding")
+LEAST_KNOWN = 0.9
+"""Of the kernels' time: where the work of more than the rest isn't known, what was used can't be told."""
 Part = Literal["floor", "launch gaps", "synchronisation", "copies", "element-wise", "low occupancy", "other"]
 PARTS: tuple[Part, ...] = (
     "floor",
@@ -55,6 +57,7 @@ class Roofline:
     known_share: float | None
     """Of the time of kernels (operators, on a CPU): how much belongs to operators whose work is known."""
     mfu: float | None
+    """None, as the others, where no ceiling is known or `known_share` is below `LEAST_KNOWN`."""
     mfu_published: float | None
     mbu: float | None
     mbu_published: float | None
@@ -132,9 +135,11 @@ def _roofline(
     limits: Ceilings,
 ) -> Roofline:
     moved = weights + (kv or 0.0)
+    known = account.known_ns / account.worked_ns if account.worked_ns else None
 
     def used(amount: float, rate: float | None) -> float | None:
-        return amount / (wall / 1e9) / rate if rate and wall and amount else None
+        told = known is not None and known >= LEAST_KNOWN
+        return amount / (wall / 1e9) / rate if rate and wall and amount and told else None
 
     return Roofline(
         phase,
@@ -144,7 +149,7 @@ def _roofline(
         weights,
         kv,
         account.parts,
-        account.known_ns / account.worked_ns if account.worked_ns else None,
+        known,
         used(flops, limits.measured.flop_per_s),
         used(flops, limits.published.flop_per_s),
         used(moved, limits.measured.bytes_per_s),

@@ -103,7 +103,14 @@ class Window:
         stopped, self._profile = self._profile, None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stopped.__exit__(None, None, None)
+            try:
+                stopped.__exit__(None, None, None)
+            except Exception:
+                # torch waits for the device first; where that fails it leaves its hooks in the interpreter,
+                # which then can't end.
+                with contextlib.suppress(Exception):
+                    torch._C._autograd._disable_profiler()
+                raise
         return stopped.profiler.kineto_results
 
 
