@@ -1,6 +1,6 @@
 """Planted faults: is each the first finding, and does its bound hold when the fault is taken out again?
 
-    python benchmarks/gpu_faults.py OUT.json [--small]
+    python benchmarks/gpu_faults.py OUT.json [--small] [--again FOLDER ...]
 
 One process imports the libraries and forks a child for each run, so that each has a device of its own. The
 model is so wide that reading its weights takes longer than launching its kernels, and its loop so short that
@@ -28,6 +28,7 @@ if not __package__:
 
 from benchmarks.gpu_model import Request, build, greedy, record
 from llmflame.analysis.summary import summarise
+from llmflame.store.profile import read_profile
 
 REPETITIONS = 7
 COPY_BYTES = 256 << 20
@@ -219,13 +220,31 @@ def judge(name: str, fault: Fault, healthy: dict[str, Any], faulty: dict[str, An
     }
 
 
+def again(folder: Path) -> list[dict[str, Any]]:
+    """The rows of an earlier run, judged anew from its profiles: recordings stay, rules change."""
+    rows = []
+    for row in json.loads((folder / "faults.json").read_text())["faults"]:
+        summary = summarise(read_profile(folder / f"{row['fault'].replace(' ', '-')}.llmflame"))
+        healthy, faulty = {"e2e_ms": row["healthy_e2e_ms"]}, {"e2e_ms": row["faulty_e2e_ms"]}
+        faulty |= {"findings": summary["findings"], "device": summary["device"]}
+        rows.append(judge(row["fault"], FAULTS[row["fault"]], healthy, faulty))
+    return rows
+
+
 def main() -> int:
     """Run all, or those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", nargs="+", default=list(FAULTS), choices=list(FAULTS))
+    parser.add_argument("--again", type=Path, nargs="+", default=[], help="judge earlier runs' profiles anew")
     options = parser.parse_args()
+    if options.again:
+        rows = [row for folder in options.again for row in again(folder)]
+        options.output.write_text(json.dumps({"faults": rows}, indent=1) + "\n")
+        for row in rows:
+            print(json.dumps(row))
+        return 0
     import transformers.models.llama.modeling_llama  # noqa: F401  once, before the forks
 
     healthy: dict[Run, dict[str, Any]] = {}

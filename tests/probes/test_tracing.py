@@ -124,3 +124,22 @@ def test_the_lines_of_the_stack_are_first_lines() -> None:
     assert lines["inner"] == inner.__code__.co_firstlineno
     assert lines["test_the_lines_of_the_stack_are_first_lines"] == inner.__code__.co_firstlineno - 1
     assert tracing._stack_lines(None) == {}
+
+
+def test_a_session_that_can_not_end_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch waits for the device before it stops: one that has failed once left the interpreter's hook set,
+    and the process aborted at its end."""
+    window = Window("decode", 1, cuda=False)
+    window.open()
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("device-side assert")
+
+    monkeypatch.setattr(window._profile, "__exit__", refuse)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        window.close()
+    assert sys.getprofile() is None
+    assert not torch._C._autograd._profiler_enabled()
+    again = Window("decode", 2, cuda=False)
+    again.open()
+    assert again.close().results is not None
