@@ -19,7 +19,7 @@ _LOOKED_AT = 4096
 """Characters of a name that are read: templates of templates go on for tens of thousands."""
 
 _FUSED = re.compile(r"(?:triton_(?P<kind>[a-z]+)|cpp)_fused(?P<ops>_.*)", re.DOTALL)
-_NUMBER = re.compile(r"_[0-9][0-9cde]*\Z")
+_NUMBER = re.compile(r"(?:_[0-9]+)?(?:_0[cde][0-9cde]*)?\Z")
 """The kernel's number, and what older Triton adds about its arguments ("_0d1d2de")."""
 _FUSED_NAMES = frozenset(CLASSES)
 _MOST_WORDS = max(name.count("_") for name in _FUSED_NAMES) + 1
@@ -85,7 +85,7 @@ def fused_ops(kernel_name: str) -> tuple[str, ...]:
     if match is None:
         return ()
     joined = match["ops"]
-    while (number := _NUMBER.search(joined)) is not None:
+    if (number := _NUMBER.search(joined)) is not None:
         joined = joined[: number.start()]
     return tuple(_split(joined.removeprefix("_").split("_")))
 
