@@ -9,7 +9,7 @@ from functools import cached_property
 from llmflame.analysis.ceiling import Ceilings, ceilings
 from llmflame.analysis.findings.places import Place, places
 from llmflame.analysis.phases import REQUEST_PHASES, phase_spans
-from llmflame.analysis.replay import Change, changed_ns, steady_ns
+from llmflame.analysis.replay import Change, Model, steady_ns, together
 from llmflame.analysis.run_tree import PhaseTree, RunTree
 from llmflame.analysis.top_table import layers_together
 from llmflame.analysis.windows import ScaledWindow
@@ -31,6 +31,7 @@ class Evidence:
     run: RunTree
     claimed: list[Change] = field(default_factory=list)
     """The changes of findings made so far: what is more general counts only what they leave."""
+    _models: dict[int, Model] = field(default_factory=dict)
 
     @cached_property
     def places(self) -> Mapping[int, Place]:
@@ -147,45 +148,33 @@ class Evidence:
         found = 0.0
         for phase in self.phases(names):
             for window in phase.windows:
-                model = changed_ns(window.timeline) if window.timeline is not None else 0.0
-                if window.timeline is None or not model:
+                model = self.model(window)
+                if model is None or not model.unchanged_ns:
                     continue
-                after = together([*self.claimed, change])
-                before = changed_ns(window.timeline, together(self.claimed))
-                saved = before - steady_ns(window.timeline, after)
-                found += max(saved, 0.0) / model * window.time_ns
+                before = model.changed_ns(self.claimed)
+                saved = before - steady_ns(model.timeline, together([*self.claimed, change]))
+                found += max(saved, 0.0) / model.unchanged_ns * window.time_ns
         return found
 
-    def _gain_ns(self, window: ScaledWindow, before: list[Change], after: list[Change]) -> float:
+    def model(self, window: ScaledWindow) -> Model | None:
+        """A window's timeline to be run; None where no device worked in it."""
         if window.timeline is None:
+            return None
+        known = self._models.get(window.row.id)
+        if known is None:
+            known = self._models[window.row.id] = Model(window.timeline)
+        return known
+
+    def _gain_ns(self, window: ScaledWindow, before: list[Change], after: list[Change]) -> float:
+        model = self.model(window)
+        if model is None:
             shares = zip(window.numbers, window.scaled.shares, strict=True)
-            return window.time_ns * sum(
-                share * (together(before).host(node) - together(after).host(node)) for node, share in shares
-            )
-        model = changed_ns(window.timeline)
-        if not model:
+            was, then = together(before), together(after)
+            return window.time_ns * sum(share * (was.host(node) - then.host(node)) for node, share in shares)
+        if not model.unchanged_ns:
             return 0.0
-        saved = changed_ns(window.timeline, together(before)) - changed_ns(window.timeline, together(after))
-        return max(saved, 0.0) / model * window.time_ns
-
-
-def together(changes: Iterable[Change]) -> Change:
-    """Several changes at once."""
-    made = list(changes)
-
-    def host(node: int) -> float:
-        factor = 1.0
-        for change in made:
-            factor *= change.host(node)
-        return factor
-
-    def device(node: int) -> float:
-        factor = 1.0
-        for change in made:
-            factor *= change.device(node)
-        return factor
-
-    return Change(host, device, lambda node: all(change.waits(node) for change in made))
+        saved = model.changed_ns(before) - model.changed_ns(after)
+        return max(saved, 0.0) / model.unchanged_ns * window.time_ns
 
 
 def name_of(place: Place) -> str:
