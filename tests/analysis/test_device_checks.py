@@ -122,6 +122,9 @@ def test_a_tracer_that_saw_no_kernel_is_told() -> None:
 
 @pytest.mark.parametrize(("count", "passed"), [(0, True), (2, False)])
 def test_other_processes_on_the_gpu_are_told(count: int, passed: bool) -> None:
-    found = checks(on_gpu(_script(), facts=[fact("gpu 0", "other processes", count)]))
+    others = fact("gpu 0", "other processes", count)
+    found = checks(on_gpu(_script(), facts=[fact("gpu", "GPUs", 1), others]))
     assert found["alone on the GPU"].passed is passed
+    of_two = checks(on_gpu(_script(), facts=[fact("gpu", "GPUs", 2), others]))
+    assert "alone on the GPU" not in of_two, "the driver's first of two needn't be torch's"
     assert "alone on the GPU" not in checks(on_gpu(_script()))

@@ -247,11 +247,11 @@ def test_a_step_whose_kernels_are_longer_than_their_launches() -> None:
 
 
 def test_what_is_general_counts_what_the_particular_leaves() -> None:
-    """Reading back inside of the model holds launches up: of the step of 275 that is 100, and being bound by
-    launches the 20 before the first kernel: 175 - (5 + 5 x 30)."""
+    """Reading back inside of the model holds launches up: of the step of 275 that is 100. What is left, the
+    20 before the first kernel, is no fifth of the step."""
     found = findings(on_gpu(_reading_back(SAMPLE, ROOT, LAYER)))
     check(found["waits-in-the-model"], 100 * ALL, 275 * ALL)
-    check(found["launch-bound"], 20 * ALL, 275 * ALL)
+    assert "launch-bound" not in found
 
 
 def test_a_healthy_run_on_a_gpu_has_no_finding() -> None:

@@ -134,7 +134,7 @@ def test_ceilings_measured_on_another_device_are_not_this_ones() -> None:
     assert ceilings(_llama(*MEASURED)).best == Rates(4.0e12, 660e12)
 
 
-@pytest.mark.parametrize("wrong", ["fast", float("inf"), 0.0, -3.0])
+@pytest.mark.parametrize("wrong", ["fast", 0.0, -3.0])
 def test_a_ceiling_that_cannot_be_is_none(wrong: str | float) -> None:
     facts = (fact("ceilings", "host copy", wrong), fact("ceilings", "host matmul float32", wrong))
     profile = stored(subject={"device": "cpu", "dtype": "float32"}, facts=facts)

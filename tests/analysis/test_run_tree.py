@@ -353,3 +353,24 @@ def test_the_total_is_the_measured_wall(profile: Profile) -> None:
     assert set(rests.values()) <= {1}, "what a window and a phase don't explain is one frame"
     for node, cpu in enumerate(run.tree.selfs.get("on_cpu_ns", [])):
         assert 0 <= cpu <= run.tree.selfs["wall_ns"][node] * (1 + 1e-12)
+
+
+def test_a_prompt_in_chunks_is_all_of_its_windows() -> None:
+    """Only the first chunk's window once spoke for the whole prompt: three steps, the first and the second
+    traced, counted 10 operations instead of 10 + 2 x 40."""
+    shape = {"kind": "shapes"}
+    rows = [
+        span("request", 60, 1, repetition=0),
+        span("prefill", 60, 2, parent=1, repetition=0),
+        *(span("step", 20, 3 + step, parent=2, repetition=0, step=step) for step in range(3)),
+    ]
+    trees = [
+        (window(1001, "prefill", 20, 0), observed({(op("mm"),): {"wall_ns": 20, "calls": 1}})),
+        (window(1002, "prefill", 20, 1), observed({(op("mm"),): {"wall_ns": 20, "calls": 1}})),
+        (window(1003, "prefill", 20, 0, **shape), observed({(op("mm"),): {"flops": 10}})),
+        (window(1004, "prefill", 20, 1, **shape), observed({(op("mm"),): {"flops": 40}})),
+    ]
+    tree = build_run_tree(stored(rows, trees)).tree
+    assert by_path(tree, "flops") == {"prefill/mm": 90}
+    assert by_path(tree, "calls") == {"prefill/mm": 3}
+    assert by_path(tree, "wall_ns") == {"prefill/mm": 60}

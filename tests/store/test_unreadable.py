@@ -263,6 +263,8 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         "UPDATE gauge SET time_ns = 1.5 WHERE rowid = 77",
         "UPDATE gauge SET value = x'00' WHERE rowid = 77",
         "UPDATE cell SET value = 'abc' WHERE node = 7",
+        "UPDATE cell SET value = 9e999 WHERE node = 7",
+        "UPDATE gauge SET value = -9e999 WHERE rowid = 77",
         "UPDATE slice SET node = 99 WHERE number = 7",
         "UPDATE slice SET window = 2 WHERE number = 7",
         "UPDATE slice SET start_ns = 1.5 WHERE number = 7",

@@ -35,7 +35,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 """What is stored as it is."""
 ANY_TEXT = st.text(st.characters(), max_size=40)
 """With lone surrogates and NUL."""
-FLOATS = st.floats(allow_nan=False)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.sampled_from(["clean", "anatomy"])
 STATUSES = st.sampled_from(["complete", "partial", "failed"])
 

@@ -160,7 +160,7 @@ def test_every_frame_of_a_finding_is_in_the_graph(open_page: Open, tmp_path: Pat
     run = build_run_tree(profile)
     page = open_page(without_plumbing(run.tree), **summarise(profile, run))
     links = page.locator(".findings .link").all()
-    assert len(links) > 2
+    assert len(links) > 1
     for link in links:
         link.click()
         settle(page)

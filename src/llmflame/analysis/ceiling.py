@@ -47,23 +47,38 @@ def ceilings(profile: Profile) -> Ceilings:
     known = {(fact.section, fact.name): fact.value for fact in profile.machine}
     device, dtype = str(profile.subject.get("device") or "cpu"), profile.subject.get("dtype")
     dtype = str(dtype) if dtype is not None else None
-    if not device.startswith(CUDA):
-        name = known.get(("cpu", "model"))
-        return Ceilings(_measured(known, "host", dtype), Rates(None, None), str(name or "cpu"), dtype)
-    _, _, index = device.partition(":")
-    name = str(known.get((f"gpu {index or 0}", "name")) or device)
-    found = published_for(name)
+    if dtype == "float32" and profile.subject.get("tf32"):
+        dtype = "tfloat32"
+    on_cuda = device.startswith(CUDA)
+    if on_cuda:
+        # The driver's numbers needn't be torch's: the name is the model's device's own, where it was noted.
+        _, _, index = device.partition(":")
+        name = profile.subject.get("device_name") or known.get((f"gpu {index or 0}", "name")) or device
+    else:
+        name = known.get(("cpu", "model")) or "cpu"
+    found = published_for(str(name))
     published = Rates(None, None)
     if found is not None:
         published = Rates(found.memory_bytes_per_s, found.flop_per_s(dtype or ""))
-    same = known.get((SECTION, "measured device")) in (name, None)
-    measured = _measured(known, "device", dtype) if same else Rates(None, None)
-    return Ceilings(measured, published, name, dtype)
+    where = "device" if on_cuda else "host"
+    section = _section(known, str(name)) if on_cuda else SECTION
+    return Ceilings(_measured(known, section, where, dtype), published, str(name), dtype)
 
 
-def _measured(known: Mapping[tuple[str, str], object], where: str, dtype: str | None) -> Rates:
+def _section(known: Mapping[tuple[str, str], object], device: str) -> str | None:
+    """Where the measured ceilings of a device are: several models of GPUs have a section each."""
+    for (section, name), value in known.items():
+        if section.startswith(SECTION) and name == "measured device" and value == device:
+            return section
+    # Nobody said whose they are: the only ones that there are.
+    return None if (SECTION, "measured device") in known else SECTION
+
+
+def _measured(
+    known: Mapping[tuple[str, str], object], section: str | None, where: str, dtype: str | None
+) -> Rates:
     def rate(name: str) -> float | None:
-        value = known.get((SECTION, f"{where} {name}"))
+        value = known.get((section or "", f"{where} {name}"))
         sound = isinstance(value, int | float) and math.isfinite(value) and value > 0
         return float(value) if sound else None  # type: ignore[arg-type]
 

@@ -61,10 +61,10 @@ def _seen(profile: Profile) -> Check | None:
 
 
 def _alone(profile: Profile) -> Check | None:
-    device = _device(profile)
-    if not device.startswith("cuda"):
-        return None
-    section = f"gpu {device.partition(':')[2] or 0}"
+    known = {(fact.section, fact.name): fact.value for fact in profile.machine}
+    if not _device(profile).startswith("cuda") or known.get(("gpu", "GPUs")) != 1:
+        return None  # of several, the driver's first needn't be torch's
+    section = "gpu 0"
     for fact in profile.machine:
         if (fact.section, fact.name) == (section, "other processes") and isinstance(fact.value, int):
             if not fact.value:

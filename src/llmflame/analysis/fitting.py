@@ -73,9 +73,10 @@ def fit(
         return _run(timeline, hosts(rate, speed), pace, usual_wait_ns).total_ns
 
     rate, speed, pace = usual_rate, 1.0, 1.0
-    if abs(took() - clean_ns) <= LEAST_MISSING * clean_ns:
+    usual_ns = took()
+    if abs(usual_ns - clean_ns) <= LEAST_MISSING * clean_ns:
         pass
-    elif took() > clean_ns:
+    elif usual_ns > clean_ns:
         speed = _halved(lambda one: took(speed=one), clean_ns, LEAST_SPEED, 1.0)
         if took(speed=LEAST_SPEED) > clean_ns:
             speed = 1.0

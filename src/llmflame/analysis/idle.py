@@ -11,16 +11,13 @@ from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.store.model import Frame
 
-Cause = Literal[
-    "launch-bound Python", "synchronisation", "copy", "allocation", "tokeniser", "between requests"
-]
+Cause = Literal["launch-bound Python", "synchronisation", "copy", "allocation", "tokeniser"]
 CAUSES: tuple[Cause, ...] = (
     "launch-bound Python",
     "synchronisation",
     "copy",
     "allocation",
     "tokeniser",
-    "between requests",
 )
 TOKENISER_PHASES = ("tokenize", "detokenize")
 _COPY_CALLS = ("cudaMemcpy", "cudaMemset", "cuMemcpy", "cuMemset", "hipMemcpy", "hipMemset")
@@ -55,7 +52,7 @@ class Idle:
 
 
 def idle(tree: Tree, phases: Collection[str]) -> Idle | None:
-    """The idle time of some phases by cause; None where no device worked. `run` stands for the gaps."""
+    """The idle time of some phases by cause; None where no device worked."""
     if metrics.IDLE.name not in tree.selfs:
         return None
     sums: dict[Cause, float] = dict.fromkeys(CAUSES, 0.0)
@@ -74,8 +71,6 @@ def idle(tree: Tree, phases: Collection[str]) -> Idle | None:
 
 def cause_of(frame: Frame, phase: str) -> Cause:
     """Why the device had nothing to do while the host was in this frame."""
-    if phase == "run":
-        return "between requests"
     if frame.kind == "wait":
         return "synchronisation"
     if frame.kind == "runtime" and frame.name.startswith(_COPY_CALLS):

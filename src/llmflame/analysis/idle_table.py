@@ -13,7 +13,7 @@ from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent
 
-PHASES = ("tokenize", "prepare", "prefill", "decode", "detokenize", "run")
+PHASES = ("tokenize", "prepare", "prefill", "decode", "detokenize")
 COLUMNS = (
     Column("cause", "text", "Cause"),
     Column("phase", "text", "Phase"),

@@ -64,8 +64,9 @@ class Roofline:
 
     @property
     def floor_ns(self) -> float | None:
-        """The phase's floor; None where no ceiling or no work is known."""
-        return self.parts["floor"] or None
+        """The phase's floor; None where no ceiling, or not enough of the work, is known."""
+        told = self.known_share is not None and self.known_share >= LEAST_KNOWN
+        return self.parts["floor"] or None if told else None
 
 
 def with_floors(tree: Tree, rates: Rates) -> Tree:

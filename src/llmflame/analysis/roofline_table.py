@@ -59,8 +59,8 @@ def _row(one: Roofline) -> Row:
         one.mbu_published,
         one.mfu if one.mfu is not None else one.mfu_published,
         one.mfu_published,
-        each(one.flops),
-        each(one.weight_bytes),
+        each(one.flops) or None,
+        each(one.weight_bytes) or None,
         None if one.kv_bytes is None else each(one.kv_bytes),
         one.known_share,
     )

@@ -98,7 +98,7 @@ def build_run_tree(profile: Profile) -> RunTree:
         builder.phase(phase)
     gap = gap_ns(profile)
     if gap:
-        builder.leaf(builder.root, UNATTRIBUTED, gap, "measured", idle=True)
+        builder.leaf(builder.root, UNATTRIBUTED, gap, "measured")
     factors = [factor for phase in phases for factor in phase.factors]
     slowdowns = [slowdown for phase in phases for slowdown in phase.slowdowns]
     return RunTree(
@@ -124,7 +124,7 @@ def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
             _add_window(phase, window, on_device=index.on_device)
     shapes = index.of(span.name, "shapes")
     weights = window_weights(profile, span, [row.step or 0 for row, _ in shapes])
-    for (_, values), (_, count) in zip(shapes, weights, strict=False):
+    for (_, values), (_, count) in zip(shapes, weights, strict=True):
         _add_counts(phase, values, count)
     return phase
 
@@ -167,9 +167,10 @@ def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> N
         on_cpu = cpu if window.anchored else overall
         if on_cpu is not None:
             phase.add(node, metrics.CPU.name, host_ns * on_cpu)
-        if on_device and window.timeline is None:  # nothing was asked of the device: it idled
+        if on_device and window.timeline is None:
             phase.add(node, metrics.WALL.name, host_ns)
-            phase.add(node, metrics.IDLE.name, host_ns)
+            if not window.worked:  # nothing was asked of the device: it idled
+                phase.add(node, metrics.IDLE.name, host_ns)
     if window.timeline is not None:
         _add_charged(phase, window, window.timeline)
 
@@ -212,12 +213,10 @@ class _Builder:
         self._tree.origins.append(origin)
         return len(self._tree.parents) - 1
 
-    def leaf(self, parent: int, frame: Frame, wall_ns: float, origin: Origin, *, idle: bool = False) -> int:
-        """A node of the host with nothing but time; with `idle` in it a device had nothing to do."""
+    def leaf(self, parent: int, frame: Frame, wall_ns: float, origin: Origin) -> int:
+        """A node of the host with nothing but time."""
         node = self._add(parent, frame, origin)
         self._take(node, wall_ns)
-        if idle and self._on_device:
-            self._values[metrics.IDLE.name][node] = wall_ns
         return node
 
     def _take(self, node: int, wall_ns: float) -> None:

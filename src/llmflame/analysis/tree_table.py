@@ -28,7 +28,7 @@ COLUMNS = (
     Column("allocated_bytes", "bytes", "Allocated"),
     Column("origin", "text", "Origin"),
     Column("folded", "count", "Folded"),
-    Column("floor_ns", "ns", "Floor"),
+    Column("floor_ns", "ns", "Operators' floor"),
 )
 TREES = {
     "wall": metrics.WALL,
@@ -91,7 +91,8 @@ class _View:
         self._own = tree.selfs.get(metric, empty)
         self._calls = tree.selfs.get(metrics.CALLS.name, empty)
         self._total = tree.totals(metric) if metric in tree.selfs else empty
-        self._floor = tree.totals(metrics.FLOOR.name) if metrics.FLOOR.name in tree.selfs else None
+        timed = metric == metrics.WALL.name and metrics.FLOOR.name in tree.selfs
+        self._floor = tree.totals(metrics.FLOOR.name) if timed else None
         self._bytes = tree.totals(metrics.ALLOCATED.name) if metrics.ALLOCATED.name in tree.selfs else empty
         self._sizes = [1] * len(tree)
         self._children: list[list[int]] = [[] for _ in range(len(tree))]

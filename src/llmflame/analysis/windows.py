@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from llmflame.analysis.anchoring import anchors_for
 from llmflame.analysis.fitting import Own, fit
-from llmflame.analysis.phases import decode_steps, representative_repetition
+from llmflame.analysis.phases import representative_repetition, steps
 from llmflame.analysis.scale import (
     EventCosts,
     Scaled,
@@ -48,7 +48,9 @@ class ScaledWindow:
     """For how many steps."""
     anchored: bool
     timeline: Timeline | None
-    """Where a device worked in it."""
+    """Where a device worked in it, and it is known what the host did meanwhile."""
+    worked: bool
+    """Did a device work in it?"""
 
 
 class WindowIndex:
@@ -74,9 +76,13 @@ class WindowIndex:
         found = [w for w in self._windows if w.span_name == phase and w.kind == kind]
         return [(w, self._cells[w.id]) for w in sorted(found, key=lambda w: w.step or 0)]
 
+    def worked(self, row: WindowRow) -> bool:
+        """Did a device work in a window?"""
+        return bool(self._works[row.id])
+
     def traced(self, row: WindowRow) -> Traced | None:
         """A window's timeline as the tracer saw it; None where no device worked in it."""
-        if not self._works[row.id] or not self._slices[row.id]:
+        if not self.worked(row) or not self._slices[row.id]:
             return None
         return Traced(self._slices[row.id], self._works[row.id], row.wall_ns)
 
@@ -87,7 +93,7 @@ def scaled_windows(profile: Profile, index: WindowIndex, span: SpanRow) -> list[
     costs = event_costs(profile)
     weights = window_weights(profile, span, [row.step or 0 for row, _ in windows])
     found = []
-    for (row, values), (time_ns, count) in zip(windows, weights, strict=False):
+    for (row, values), (time_ns, count) in zip(windows, weights, strict=True):
         traced = index.traced(row)
         blocked = blocking(traced) if traced is not None else {}
         bound = _bound(profile, traced, blocked) if traced is not None else {}
@@ -100,20 +106,36 @@ def scaled_windows(profile: Profile, index: WindowIndex, span: SpanRow) -> list[
             timeline = _timeline(profile, traced, blocked, nodes, numbers, scaled, clean, costs)
             scaled = with_waits(scaled, timeline, numbers)
         found.append(
-            ScaledWindow(row, values, numbers, scaled, clean, time_ns, count, anchors is not None, timeline)
+            ScaledWindow(
+                row,
+                values,
+                numbers,
+                scaled,
+                clean,
+                time_ns,
+                count,
+                anchors is not None,
+                timeline,
+                index.worked(row),
+            )
         )
     return found
 
 
 def window_weights(profile: Profile, span: SpanRow, steps: list[int]) -> list[tuple[float, float]]:
     """By window of a phase, at these steps: the time and the number of steps that it speaks for."""
-    if span.name != "decode":
-        return [(float(span.wall_ns), 1.0)]
-    decoded = decode_steps(profile, repetition=representative_repetition(profile))
-    times = {one.step or 0: float(one.wall_ns) for one in decoded}
+    times = {one.step or 0: float(one.wall_ns) for one in _steps_of(profile, span)}
     stepped = sum(times.values())
-    rate = span.wall_ns / stepped if stepped else 0.0
+    if not stepped:  # a phase without steps has one window, of all of it
+        return [(float(span.wall_ns) / len(steps), 1.0) for _ in steps]
+    rate = span.wall_ns / stepped
     return [(time_ns * rate, count) for time_ns, count in step_weights(steps, times)]
+
+
+def _steps_of(profile: Profile, span: SpanRow) -> list[SpanRow]:
+    """The undisturbed steps of prefill or decode in the request that the run's tree is of."""
+    members = steps(profile, repetition=representative_repetition(profile))
+    return [step for step in members if step.parent == span.id]
 
 
 def traced_nodes(
@@ -249,20 +271,17 @@ def event_costs(profile: Profile) -> EventCosts:
 
 
 def clean_ns(profile: Profile, span: SpanRow, row: WindowRow) -> float:
-    """The undisturbed time of what the window traced: the median step around it, or the phase."""
+    """The undisturbed time of what the window traced: the phase, a prompt's own chunk, or the median of the
+    decode steps around it, over all repetitions."""
     if row.step is None:
         return float(span.wall_ns)
+    if span.name != "decode":
+        own = [step.wall_ns for step in _steps_of(profile, span) if step.step == row.step]
+        return float(own[0]) if own else float(span.wall_ns)
     walls = sorted(
         other.wall_ns
-        for other in profile.spans
-        if other.pass_name == "clean"
-        and other.name == "step"
-        and other.step is not None
-        and (
-            other.step == row.step
-            if row.step == 0
-            else other.step > 0 and abs(other.step - row.step) <= STEPS_NEARBY
-        )
+        for other in steps(profile)
+        if other.step is not None and other.step > 0 and abs(other.step - row.step) <= STEPS_NEARBY
     )
     return float(walls[len(walls) // 2]) if walls else float(span.wall_ns)
 

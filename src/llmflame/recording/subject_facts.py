@@ -24,6 +24,10 @@ def model_facts(model: Any) -> dict[str, Scalar]:
         "layers": getattr(_text_config(config), "num_hidden_layers", None),
         **cache_facts(config, first.element_size() if first is not None else None),
         "torch_threads": torch.get_num_threads(),
+        "device_name": torch.cuda.get_device_name(first.device)
+        if first is not None and first.is_cuda
+        else None,
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32) if first is not None and first.is_cuda else None,
     }
 
 

@@ -29,6 +29,11 @@ _REFERENCES = {
     "device work of an unknown window": ("device_work", "window NOT IN (SELECT id FROM window)"),
     "device work of an unknown node": ("device_work", "node NOT IN (SELECT id FROM node)"),
     "device work that ends before it starts": ("device_work", "end_ns < start_ns"),
+    "a cell without a finite value": ("cell", "value IN (9e999, -9e999)"),
+    "a report without a finite value": ("probe_report", "value IN (9e999, -9e999)"),
+    "a reading without a finite value": ("gauge", "value IN (9e999, -9e999)"),
+    "a property without a finite value": ("subject", "value IN (9e999, -9e999)"),
+    "a fact without a finite value": ("machine", "value IN (9e999, -9e999)"),
 }
 
 

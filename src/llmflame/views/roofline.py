@@ -109,7 +109,7 @@ def _below(document: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> list[R
     idle = document["device"]
     if idle is not None and idle["idle_share"] is not None:
         parts.append(Paragraph(Text(_idle_words(idle), style="dim"), hang=2))
-    if any(row["floor_s"] is None for row in rows):
+    if all(row["floor_s"] is None for row in rows):
         words = "No ceiling of this machine is known: llmflame machine --measure, before recording."
         parts.append(Paragraph(Text(words, style="dim"), hang=2))
     return parts

@@ -23,6 +23,9 @@ def slow_kernels(evidence: Evidence) -> Ruling | None:
     limits = evidence.limits.best
     if evidence.on_device or limits.bytes_per_s is None or limits.flop_per_s is None:
         return None
+    measured = evidence.facts.get(("ceilings", "measured threads"))
+    if measured is not None and measured.value != evidence.profile.subject.get("torch_threads"):
+        return None  # fewer threads reach less, and that isn't the kernels' fault
     excess: dict[str, float] = defaultdict(float)
     took: dict[str, float] = defaultdict(float)
     floors: dict[str, float] = defaultdict(float)

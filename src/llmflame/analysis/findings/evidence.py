@@ -31,6 +31,8 @@ class Evidence:
     run: RunTree
     claimed: list[Change] = field(default_factory=list)
     """The changes of findings made so far: what is more general counts only what they leave."""
+    runs_ahead: bool = False
+    """Whether one of those changes lets the host run ahead into the next step."""
     _models: dict[int, Model] = field(default_factory=dict)
 
     @cached_property
@@ -165,6 +167,10 @@ class Evidence:
             known = self._models[window.row.id] = Model(window.timeline)
         return known
 
+    @staticmethod
+    def _step_ns(model: Model, changes: list[Change], ahead: bool) -> float:
+        return steady_ns(model.timeline, together(changes)) if ahead else model.changed_ns(changes)
+
     def _gain_ns(self, window: ScaledWindow, before: list[Change], after: list[Change]) -> float:
         model = self.model(window)
         if model is None:
@@ -173,7 +179,8 @@ class Evidence:
             return window.time_ns * sum(share * (was.host(node) - then.host(node)) for node, share in shares)
         if not model.unchanged_ns:
             return 0.0
-        saved = model.changed_ns(before) - model.changed_ns(after)
+        ahead = self.runs_ahead and bool(before)
+        saved = self._step_ns(model, before, ahead) - self._step_ns(model, after, ahead)
         return max(saved, 0.0) / model.unchanged_ns * window.time_ns
 
 

@@ -58,6 +58,7 @@ def find(profile: Profile, run: RunTree) -> tuple[Finding, ...]:
             found.append(finding)
             if ruling.change is not None:
                 evidence.claimed.append(ruling.change)
+                evidence.runs_ahead = evidence.runs_ahead or ruling.runs_ahead
     return tuple(sorted(found, key=lambda one: (SCOPES.index(one.scope), -one.gain_ns)))
 
 

@@ -13,6 +13,14 @@ from llmflame.units import human_time_ns, percent
 LEAST_IDLE = 0.2
 """Of prefill and decode: below this a device is not launch-bound."""
 GENERATION = ("prefill", "decode")
+AS_ONE = (
+    "Launch a step as one: torch.compile(mode='reduce-overhead') with a static cache, or a CUDA graph; "
+    "or a larger batch, which costs the host nothing"
+)
+AROUND_GRAPHS = (
+    "Part of a step is compiled or a graph already: take what runs around that (the frames below) out of the "
+    "loop or into the graph, or make the batch larger"
+)
 
 
 def launch_bound(evidence: Evidence) -> Ruling | None:
@@ -28,21 +36,24 @@ def launch_bound(evidence: Evidence) -> Ruling | None:
         return place.frame.kind != "wait"
 
     change = evidence.change(host, host=0.0)
+    gain = evidence.gain_ns(change, beyond_claimed=True)
+    if gain < LEAST_IDLE * account.wall_ns:
+        return None
+    compiled = evidence.sum(_is_compiled, metrics.CALLS.name, ("decode",)) > 0
     kernels = evidence.sum(lambda place: place.frame.kind == "kernel", metrics.CALLS.name, ("decode",))
     steps = max(_decode_steps(evidence), 1)
     finding = Finding(
         "launch-bound",
         "The GPU waits for Python to launch kernels",
         "request",
-        evidence.gain_ns(change, beyond_claimed=True),
+        gain,
         (
             f"the GPU is idle for {human_time_ns(waited)} of {human_time_ns(account.wall_ns)} "
             f"({percent(waited / account.wall_ns)}) while the host runs Python and dispatches operators",
             f"{kernels / steps:,.0f} kernels a decode step",
         ),
-        "Launch a step as one: torch.compile(mode='reduce-overhead') with a static cache, or a CUDA graph; "
-        "or a larger batch, which costs the host nothing",
-        "compile-reduce-overhead",
+        AROUND_GRAPHS if compiled else AS_ONE,
+        None if compiled else "compile-reduce-overhead",
         evidence.heaviest(host, metrics.IDLE.name),
     )
     return Ruling(finding, change)
@@ -50,3 +61,8 @@ def launch_bound(evidence: Evidence) -> Ruling | None:
 
 def _decode_steps(evidence: Evidence) -> float:
     return sum(window.count for phase in evidence.phases(("decode",)) for window in phase.windows)
+
+
+def _is_compiled(place: Place) -> bool:
+    name = place.frame.name
+    return name.endswith("[graph]") or name.startswith(("Torch-Compiled Region", "## Call CompiledFxGraph"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from llmflame.store.model import Frame
@@ -30,7 +31,7 @@ class Place:
     operator: str | None
     """The innermost operator at or above it."""
     function: Frame | None
-    """The innermost Python function at or above it."""
+    """The innermost Python function at or above it that is not of Python's own library."""
     operators: frozenset[str]
     """All operators at or above it."""
     functions: frozenset[tuple[str, str]]
@@ -66,6 +67,13 @@ def places(profile: Profile) -> dict[int, Place]:
         elif frame.kind == "op":
             operator, operators = frame.name, operators | {frame.name}
         elif frame.kind == "python":
-            function, functions = frame, functions | {(frame.file or "", frame.name)}
+            functions = functions | {(frame.file or "", frame.name)}
+            function = function if _is_standard(frame) else frame
         found[number] = Place(frame, node.parent, module, operator, function, operators, functions)
     return found
+
+
+def _is_standard(frame: Frame) -> bool:
+    """A function of Python's own library: whoever called it is who runs."""
+    top = (frame.file or "").replace("\\", "/").split("/")[0].removesuffix(".py")
+    return top in sys.stdlib_module_names or top.startswith("<")

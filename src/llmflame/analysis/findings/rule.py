@@ -14,3 +14,5 @@ class Ruling:
 
     finding: Finding
     change: Change | None = None
+    runs_ahead: bool = False
+    """Whether with it the host runs ahead: a step then takes as long as the busier of host and device."""

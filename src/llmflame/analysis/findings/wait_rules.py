@@ -82,7 +82,7 @@ def wait_for_each_token(evidence: Evidence) -> Ruling | None:
         return place.module is None and place.frame.kind == "wait"
 
     steps = evidence.wall_ns("decode")
-    if not evidence.on_device or not steps:
+    if not evidence.on_device or not steps or not evidence.sum(waiting, metrics.HOST.name, ("decode",)):
         return None
     change = evidence.change(waiting, waits=False)
     gain = evidence.overlapped_gain_ns(change)
@@ -92,12 +92,12 @@ def wait_for_each_token(evidence: Evidence) -> Ruling | None:
         "request",
         gain,
         (
-            f"after each token the device is idle until the next step's first kernels: "
-            f"{human_time_ns(gain)} in a request, {percent(gain / steps)} of decoding",
+            "after each token the device has nothing to do until the next step's first kernels; a host that "
+            f"runs ahead would save {human_time_ns(gain)} in a request, {percent(gain / steps)} of decoding",
         ),
         "Check for the end of the text every few tokens, or a step late, so that the next step is queued "
         "while the device still works",
         "async-stopping",
         evidence.heaviest(waiting, metrics.HOST.name),
     )
-    return Ruling(finding, change)
+    return Ruling(finding, change, runs_ahead=True)
