@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 import llmflame
 from llmflame.probes import sampler as module
 from llmflame.probes.pools import PoolLinks
-from llmflame.probes.sampler import STARVED_NS, StackSampler, Stretch, sampled_tree
+from llmflame.probes.sampler import (
+    MOST_PAUSE_NS,
+    STARVED_NS,
+    StackSampler,
+    Stretch,
+    pause_after_ns,
+    sampled_tree,
+)
 from llmflame.store.observed import ObservedTree
 
 MAIN = threading.main_thread().ident
@@ -399,3 +406,10 @@ def test_a_starved_sample_speaks_for_no_more_of_a_worker_than_of_the_main_thread
     (worker,) = stretch.workers.values()
     assert worker.wall_ns == STARVED_NS
     assert stretch.disk_wait_ns <= STARVED_NS
+
+
+def test_one_dear_sample_does_not_silence_the_sampler() -> None:
+    """A garbage collection that fell into a sample once cost 200 ms: the pause that this asked for was longer
+    than the load and the warm-up, of which nothing was seen."""
+    assert pause_after_ns(100_000) == 5_000_000
+    assert pause_after_ns(200_000_000) == MOST_PAUSE_NS

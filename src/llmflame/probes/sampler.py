@@ -27,6 +27,9 @@ RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
 COST_SHARE = 0.02
 """A sample is never taken sooner than its predecessor's cost allows: stacks of imports are hundreds deep."""
+MOST_PAUSE_NS = 250_000_000
+"""However much a sample cost: the interpreter may collect its garbage in the sampler's thread, which takes as
+long as ten thousand samples."""
 STARVED_NS = 100_000_000
 """A sampler that waited longer than this for a CPU since its last sample doesn't know what ran meanwhile:
 that wait is unattributed. (One that waited for the interpreter's lock does know: whoever kept the lock is
@@ -131,7 +134,7 @@ class StackSampler:
             with self._lock:
                 self.sample(now, now - due)
             # By CPU time: on the wall clock a sample also waits for the interpreter's lock.
-            pause_ns = round((time.thread_time_ns() - cpu_ns) / COST_SHARE)
+            pause_ns = pause_after_ns(time.thread_time_ns() - cpu_ns)
             due = max(due + self._interval_ns, self._clock_ns() + pause_ns)
         self.cost_ns = time.thread_time_ns()
 
@@ -203,6 +206,11 @@ class StackSampler:
         if self._statm is None:
             return 0
         return int(os.pread(self._statm, 128, 0).split()[1]) * PAGE_BYTES
+
+
+def pause_after_ns(cost_ns: int) -> int:
+    """How long to wait after a sample that took so much CPU time."""
+    return min(round(cost_ns / COST_SHARE), MOST_PAUSE_NS)
 
 
 def _thread_cpu_clock(thread: threading.Thread) -> int | None:
