@@ -34,10 +34,10 @@ with llmflame.Recorder(model, sys.argv[2], repetitions=2) as recorder:
         model.generate(ids, max_new_tokens=12, do_sample=False)
 """
 STEPS = 12
-"""Calls of the model in one request: in the fourth request and in the sixth the tracer is attached."""
+"""Calls of the model in one request: the third is undisturbed, in the sixth the tracer is attached."""
 
 
-@pytest.mark.parametrize("call", [STEPS * 2 + 3, STEPS * 4 + 2])
+@pytest.mark.parametrize("call", [STEPS * 2 + 3, STEPS * 5 + 2])
 def test_an_error_on_the_device_leaves_a_readable_profile(tmp_path: Path, call: int) -> None:
     """An index out of bounds trips an assertion in a kernel; the context is lost with it."""
     output = tmp_path / "run.llmflame"

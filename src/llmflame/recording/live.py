@@ -131,7 +131,7 @@ class Recorder:
         """Yield once for each time that the request is to be run; the value names the pass.
 
         `warmup` once, `clean` for each repetition, `anatomy` three times: module by module,
-        in windows, and for the operators' shapes.
+        for the operators' shapes, and in windows.
         """
         writer = self._writer
         if writer is None or self._single is None:
@@ -154,8 +154,8 @@ class Recorder:
         session.last_step = seen - 1 if isinstance(seen, int) else None
         passes.calibrate(session)
         yield from self._once(session, 1, "anchors")
-        yield from self._once(session, 0, "windows")
         yield from self._once(session, 0, "shapes")
+        yield from self._once(session, 0, "windows")
         self._pass_row("anatomy", begin, "complete", None, session)
         self._walked = True
 

@@ -98,11 +98,11 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
     short = min(workload.new_tokens, len(passes.ANCHOR_REQUEST_STEPS))
     for repetition in range(passes.ANCHOR_REQUESTS):
         passes.anchor_request(session, root, lambda probe: run(probe, short), repetition + 1)
-    session.progress("tracing a few windows")
-    passes.traced_request(session, root, lambda probe: run(probe, workload.new_tokens), 0)
     session.progress("noting the operators' shapes")
     session.last_step = workload.new_tokens - 1
     passes.shapes_request(session, root, lambda probe: run(probe, workload.new_tokens))
+    session.progress("tracing a few windows")
+    passes.traced_request(session, root, lambda probe: run(probe, workload.new_tokens), 0)
 
 
 class _Nowhere:
