@@ -272,7 +272,9 @@ def test_floors_stand_in_the_tree_where_a_ceiling_is_known() -> None:
     floors = with_floors(tree, ceilings(profile).best).totals("floor_ns")
     assert floors[0] == pytest.approx(5 * 617.75 * US)
     assert with_floors(tree, ceilings(profile).best).metrics[-1].name == "floor_ns"
-    assert [metric.name for metric in tree.metrics].count("floor_ns") == 1
+    twice = with_floors(with_floors(tree, ceilings(profile).best), ceilings(profile).best)
+    assert [metric.name for metric in twice.metrics].count("floor_ns") == 1
+    assert "floor_ns" not in tree.selfs, "what was given stays as it was"
 
 
 def test_the_tables_parts_add_up_to_a_step() -> None:

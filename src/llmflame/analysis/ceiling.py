@@ -42,11 +42,11 @@ class Ceilings:
         )
 
 
-def ceilings(profile: Profile) -> Ceilings:
-    """The ceilings of the device that a profile's model ran on."""
+def ceilings(profile: Profile, dtype: str | None = None) -> Ceilings:
+    """The ceilings of the device that a profile's model ran on, for its dtype or another."""
     known = {(fact.section, fact.name): fact.value for fact in profile.machine}
-    device, dtype = str(profile.subject.get("device") or "cpu"), profile.subject.get("dtype")
-    dtype = str(dtype) if dtype is not None else None
+    device, own = str(profile.subject.get("device") or "cpu"), profile.subject.get("dtype")
+    dtype = dtype or (str(own) if own is not None else None)
     if dtype == "float32" and profile.subject.get("tf32"):
         dtype = "tfloat32"
     on_cuda = device.startswith(CUDA)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from llmflame.analysis.timeline import Timeline, Work
+from llmflame.analysis.device_queue import DeviceQueue
+from llmflame.analysis.timeline import Timeline
 
 LEAST_WAITED = 0.05
 """Of a step: where the host waits less than this for the device, its modules' times say all there is."""
@@ -108,26 +109,19 @@ def _halved(rising: Callable[[float], float], wanted: float, low: float, high: f
 
 def _run(timeline: Timeline, hosts: Sequence[float], pace: float, usual_ns: float) -> _Run:
     """Let the host run until it waits, and the device until its queues are empty."""
-    free: dict[int, float] = {}
-    ends: list[float] = []
-    works, waits = timeline.works, []
+    device, works = DeviceQueue(), timeline.works
+    waits: list[float] = []
     now, following = 0.0, 0
     for number, (piece, length) in enumerate(zip(timeline.slices, hosts, strict=True)):
         while following < len(works) and works[following].slice <= number:
-            ends.append(_launch(free, works[following], now + works[following].within * length, pace))
+            device.launch(works[following], now + works[following].within * length, pace)
             following += 1
         now += length
         wait = 0.0
         if piece.waits_for_all:
-            wait = max(max(free.values(), default=0.0) - now, 0.0) + usual_ns
+            wait = max(device.all_done() - now, 0.0) + usual_ns
         elif piece.waits_for:
-            wait = max(max(ends[one] for one in piece.waits_for) - now, 0.0)
+            wait = max(max(device.ends[one] for one in piece.waits_for) - now, 0.0)
         waits.append(wait)
         now += wait
     return _Run(now, waits)
-
-
-def _launch(free: dict[int, float], work: Work, at_ns: float, pace: float) -> float:
-    start = max(at_ns + work.latency_ns, free.get(work.stream, 0.0))
-    free[work.stream] = start + work.duration_ns * pace
-    return free[work.stream]

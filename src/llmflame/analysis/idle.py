@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmflame.analysis.coverage import UNNAMED, phases_of
+from llmflame.analysis.phases import TOKENISER_PHASES
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.store.model import Frame
@@ -19,7 +20,6 @@ CAUSES: tuple[Cause, ...] = (
     "allocation",
     "tokeniser",
 )
-TOKENISER_PHASES = ("tokenize", "detokenize")
 _COPY_CALLS = ("cudaMemcpy", "cudaMemset", "cuMemcpy", "cuMemset", "hipMemcpy", "hipMemset")
 _ALLOCATION_CALLS = (
     "cudaMalloc",

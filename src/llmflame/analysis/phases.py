@@ -10,6 +10,9 @@ from llmflame.store.rows import SpanRow
 
 ORDER = ("startup", "import", "load", "warmup", "tokenize", "prepare", "prefill", "decode", "detokenize")
 """One cold start and one warm request, in the order in which a person lives through them."""
+GENERATION = ("prefill", "decode")
+COLD_START = ("startup", "import", "load")
+TOKENISER_PHASES = ("tokenize", "detokenize")
 REQUEST_PHASES = ("tokenize", "prepare", "prefill", "decode", "detokenize")
 
 

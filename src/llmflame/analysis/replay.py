@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 
+from llmflame.analysis.device_queue import DeviceQueue
 from llmflame.analysis.timeline import Slice, Timeline, Work
 
 Interval = tuple[float, float, int]
@@ -50,14 +51,12 @@ def charge(timeline: Timeline) -> Charged:
 
 def _place(works: tuple[Work, ...], starts: list[float], pace: float) -> list[Interval]:
     """Queue the works behind their launches, each stream in order."""
-    free: dict[int, float] = {}
+    device = DeviceQueue()
     placed: list[Interval] = []
     for work in works:
         begin, end = starts[work.slice], starts[work.slice + 1]
-        launched = begin + work.within * (end - begin)
-        start = max(launched + work.latency_ns, free.get(work.stream, 0.0))
-        free[work.stream] = start + work.duration_ns * pace
-        placed.append((start, free[work.stream], work.node))
+        start = device.launch(work, begin + work.within * (end - begin), pace)
+        placed.append((start, device.ends[-1], work.node))
     return placed
 
 
@@ -111,23 +110,6 @@ class Change:
     """Whether the host waits for the device in this frame."""
 
 
-@dataclass(slots=True)
-class _Device:
-    """When each work ends."""
-
-    free: dict[int, float] = field(default_factory=dict)
-    ends: list[float] = field(default_factory=list)
-
-    def launch(self, work: Work, at_ns: float, factor: float) -> None:
-        start = max(at_ns + work.latency_ns, self.free.get(work.stream, 0.0))
-        end = start + work.duration_ns * factor
-        self.free[work.stream] = end
-        self.ends.append(end)
-
-    def all_done(self) -> float:
-        return max(self.free.values(), default=0.0)
-
-
 class Model:
     """A timeline that is run many times: what doesn't change is worked out once."""
 
@@ -164,7 +146,7 @@ def together(changes: Iterable[Change]) -> Change:
 
 
 def _run(timeline: Timeline, residues: Sequence[float], change: Change) -> float:
-    device, now, next_work = _Device(), 0.0, 0
+    device, now, next_work = DeviceQueue(), 0.0, 0
     works = timeline.works
     for number, piece in enumerate(timeline.slices):
         length = piece.host_ns * change.host(piece.node)

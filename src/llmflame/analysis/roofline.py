@@ -9,7 +9,7 @@ those, so all of their time is above the floor.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from llmflame.analysis.ceiling import Ceilings, Rates, ceilings
@@ -76,10 +76,8 @@ def with_floors(tree: Tree, rates: Rates) -> Tree:
     empty = [0.0] * len(tree)
     columns = [tree.selfs.get(m.name, empty) for m in (metrics.FLOPS, metrics.READ, metrics.WRITTEN)]
     floors = [floor_ns(flops, read + written, rates) for flops, read, written in zip(*columns, strict=True)]
-    tree.selfs[metrics.FLOOR.name] = floors
-    if metrics.FLOOR not in tree.metrics:
-        tree.metrics.append(metrics.FLOOR)
-    return tree
+    known = [metric for metric in tree.metrics if metric != metrics.FLOOR]
+    return replace(tree, metrics=[*known, metrics.FLOOR], selfs={**tree.selfs, metrics.FLOOR.name: floors})
 
 
 def floor_ns(flops: float, moved_bytes: float, rates: Rates) -> float:

@@ -14,7 +14,7 @@ from llmflame.analysis.idle import idle
 from llmflame.analysis.latency import latency, phase_seconds
 from llmflame.analysis.machine import machine_summary
 from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached_share
-from llmflame.analysis.phases import decode_steps, phase_spans, run_wall_ns, steps, waiting
+from llmflame.analysis.phases import GENERATION, decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.roofline import Roofline, rooflines
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.top import top_frames
@@ -24,7 +24,6 @@ SCHEMA = 1
 TOP_LIMIT = 20
 TRACED_REPETITION = 0
 """Of the anatomy pass: the request with windows; the others are timed module by module."""
-GENERATION = ("prefill", "decode")
 SUBJECT_FIELDS = (
     "model",
     "architecture",

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmflame.analysis.coverage import phases_of
+from llmflame.analysis.phases import COLD_START, GENERATION
 from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
@@ -21,8 +22,6 @@ from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
 
-GENERATION = ("prefill", "decode")
-COLD_START = ("startup", "import", "load")
 COLD_LIMIT = 5
 BAR_CELLS = 6
 TOP_BAR_CELLS = 10

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from llmflame.analysis.findings.evidence import GENERATION, Evidence
+from llmflame.analysis.findings.evidence import Evidence
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.rule import Ruling
 from llmflame.analysis.op_class import op_class
+from llmflame.analysis.phases import GENERATION
 from llmflame.analysis.roofline import floor_ns
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from llmflame.analysis.ceiling import Ceilings, ceilings
 from llmflame.analysis.findings.places import Place, places
-from llmflame.analysis.phases import REQUEST_PHASES, phase_spans
+from llmflame.analysis.phases import COLD_START, GENERATION, REQUEST_PHASES, phase_spans
 from llmflame.analysis.replay import Change, Model, steady_ns, together
 from llmflame.analysis.run_tree import PhaseTree, RunTree
 from llmflame.analysis.top_table import layers_together
@@ -19,8 +19,6 @@ from llmflame.store.profile import Profile
 from llmflame.store.rows import SpanRow
 
 Chosen = Callable[[Place], bool]
-GENERATION = ("prefill", "decode")
-COLD_START = ("startup", "import", "load")
 
 
 @dataclass

@@ -8,10 +8,10 @@ from llmflame.analysis.findings.evidence import Evidence
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
+from llmflame.analysis.phases import TOKENISER_PHASES
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent
 
-TOKENISER_PHASES = ("tokenize", "detokenize")
 AS_THEY_CAME = "in-process"
 """The mode of a recording beside a live object, whose requests may be the program's own."""
 LONG_IMPORT_NS = 5e9

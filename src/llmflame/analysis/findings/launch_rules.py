@@ -7,12 +7,12 @@ from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
 from llmflame.analysis.idle import idle
+from llmflame.analysis.phases import GENERATION
 from llmflame.store import metrics
 from llmflame.units import human_time_ns, percent
 
 LEAST_IDLE = 0.2
 """Of prefill and decode: below this a device is not launch-bound."""
-GENERATION = ("prefill", "decode")
 AS_ONE = (
     "Launch a step as one: torch.compile(mode='reduce-overhead') with a static cache, or a CUDA graph; "
     "or a larger batch, which costs the host nothing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmflame.analysis.ceiling import Rates
+from llmflame.analysis.ceiling import Rates, ceilings
 from llmflame.analysis.findings.evidence import Evidence
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
@@ -82,7 +82,4 @@ def _slower_on_cpu(evidence: Evidence, narrow: str) -> bool:
 
 
 def _matmul_rate(evidence: Evidence, dtype: str) -> float | None:
-    where = "device" if evidence.on_device else "host"
-    fact = evidence.facts.get(("ceilings", f"{where} matmul {dtype}"))
-    value = fact.value if fact is not None else None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    return ceilings(evidence.profile, dtype).measured.flop_per_s
