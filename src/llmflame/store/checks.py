@@ -29,6 +29,15 @@ _REFERENCES = {
     "device work of an unknown window": ("device_work", "window NOT IN (SELECT id FROM window)"),
     "device work of an unknown node": ("device_work", "node NOT IN (SELECT id FROM node)"),
     "device work that ends before it starts": ("device_work", "end_ns < start_ns"),
+    "a moment of an unknown window": ("moment", "window NOT IN (SELECT id FROM window)"),
+    "a holding of an unknown moment": (
+        "holding",
+        "(pass_name, moment) NOT IN (SELECT pass_name, id FROM moment)",
+    ),
+    "a reading of an unknown moment": (
+        "reading",
+        "(pass_name, moment) NOT IN (SELECT pass_name, id FROM moment)",
+    ),
     "a cell without a finite value": ("cell", "value IN (9e999, -9e999)"),
     "a report without a finite value": ("probe_report", "value IN (9e999, -9e999)"),
     "a reading without a finite value": ("gauge", "value IN (9e999, -9e999)"),
@@ -49,7 +58,7 @@ def unkept_promise(db: sqlite3.Connection, kinds: Mapping[str, type]) -> str | N
     """The first table with a value that its row's field can't hold, in words."""
     for table, kind in kinds.items():
         wrong = " OR ".join(
-            f"typeof({column}) NOT IN ({stored})" for column, stored in _promises(kind).items()
+            f'typeof("{column}") NOT IN ({stored})' for column, stored in _promises(kind).items()
         )
         if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
             return f"a value of the wrong type in table {table}"

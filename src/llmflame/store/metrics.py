@@ -26,6 +26,15 @@ WRITTEN = Metric("written_bytes", "bytes", "sum", "Bytes that operators must wri
 WEIGHTS_READ = Metric("weight_bytes", "bytes", "sum", "Bytes of weights read")
 UNKNOWN_WORK = Metric("unknown_work", "count", "sum", "Operators whose work is not known")
 FLOOR = Metric("floor_ns", "ns", "sum", "Roofline floor")
+HELD = Metric("held_bytes", "bytes", "sum", "Bytes held at the peak (host)")
+DEVICE_HELD = Metric("device_held_bytes", "bytes", "sum", "Bytes held at the peak (device)")
+LEFT = Metric("left_bytes", "bytes", "sum", "Bytes left behind (host)")
+DEVICE_LEFT = Metric("device_left_bytes", "bytes", "sum", "Bytes left behind (device)")
+PINNED = Metric("pinned_bytes", "bytes", "sum", "Bytes of page-locked host memory asked for")
+HEAP = Metric("heap_bytes", "bytes", "sum", "Bytes allocated on the heap (all of the process)")
+HEAP_HELD = Metric("heap_held_bytes", "bytes", "sum", "Bytes of the heap held at the phase's peak")
+HEAP_LEFT = Metric("heap_left_bytes", "bytes", "sum", "Bytes of the heap left when the phase ends")
+MAPPED = Metric("mapped_bytes", "bytes", "sum", "Bytes of files mapped")
 
 ALL = (
     WALL,
@@ -50,6 +59,15 @@ ALL = (
     WEIGHTS_READ,
     UNKNOWN_WORK,
     FLOOR,
+    HELD,
+    DEVICE_HELD,
+    LEFT,
+    DEVICE_LEFT,
+    PINNED,
+    HEAP,
+    HEAP_HELD,
+    HEAP_LEFT,
+    MAPPED,
 )
 """In the order of their numbers in a file: new ones come last."""
 ID = {metric.name: number for number, metric in enumerate(ALL, start=1)}

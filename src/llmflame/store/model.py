@@ -22,12 +22,14 @@ FrameKind = Literal[
     "kernel",
     "copy",
     "thread",
+    "memory",
     "other",
 ]
 """What a frame is: `run` the whole, `phase` a span of it, `python` a Python function, `module` an
 `nn.Module` instance, `op` a torch operator, `builtin` a C function called from Python, `runtime` a CUDA
 driver or runtime call, `wait` the part of one in which the host waits for the device, `kernel` work on a
-device, `copy` a copy or fill of memory by a device, `thread` a worker thread, `other` e.g. `unattributed`."""
+device, `copy` a copy or fill of memory by a device, `thread` a worker thread, `memory` what
+bytes are held as (a category), `other` e.g. `unattributed`."""
 
 Fold = Literal["sum", "max", "none"]
 Origin = Literal["measured", "traced", "sampled", "scaled", "computed"]

@@ -21,11 +21,16 @@ from llmflame.store.rows import (
     CellRow,
     DeviceWorkRow,
     GaugeRow,
+    HoldingRow,
+    MomentRow,
     PassRow,
+    PredictionRow,
     ProbeReportRow,
+    ReadingRow,
     SliceRow,
     SpanRow,
     Status,
+    TransferRow,
     WindowRow,
 )
 from llmflame.store.writer import APPLICATION_ID, SCHEMA_VERSION
@@ -66,6 +71,11 @@ class Profile:
     gauges: tuple[GaugeRow, ...]
     slices: tuple[SliceRow, ...] = ()
     device_work: tuple[DeviceWorkRow, ...] = ()
+    moments: tuple[MomentRow, ...] = ()
+    holdings: tuple[HoldingRow, ...] = ()
+    readings: tuple[ReadingRow, ...] = ()
+    transfers: tuple[TransferRow, ...] = ()
+    predictions: tuple[PredictionRow, ...] = ()
 
 
 KINDS: Mapping[str, type] = {
@@ -80,7 +90,15 @@ KINDS: Mapping[str, type] = {
     **{kind.table: kind for kind in STREAMED},
 }
 """What the rows of each table become."""
-SINCE = {"slice": 2, "device_work": 2}
+SINCE = {
+    "slice": 2,
+    "device_work": 2,
+    "moment": 3,
+    "holding": 3,
+    "reading": 3,
+    "transfer": 3,
+    "prediction": 3,
+}
 """The schema's version that brought a table; older files have none of its rows."""
 
 
@@ -119,11 +137,23 @@ def _read(db: sqlite3.Connection, path: Path) -> Profile:
         cells=tuple(_rows(db, CellRow, "cell")),
         anchors=tuple(_rows(db, AnchorRow, "anchor ORDER BY pass_name, repetition, step")),
         gauges=tuple(_rows(db, GaugeRow, "gauge ORDER BY rowid")),
-        slices=tuple(_rows(db, SliceRow, "slice ORDER BY window, number")) if "slice" in tables else (),
-        device_work=tuple(_rows(db, DeviceWorkRow, "device_work ORDER BY window, number"))
-        if "device_work" in tables
-        else (),
+        **{
+            name: tuple(_rows(db, kind, order)) if order.split()[0] in tables else ()
+            for name, kind, order in _LATER
+        },
     )
+
+
+_LATER: tuple[tuple[str, type, str], ...] = (
+    ("slices", SliceRow, "slice ORDER BY window, number"),
+    ("device_work", DeviceWorkRow, "device_work ORDER BY window, number"),
+    ("moments", MomentRow, "moment ORDER BY pass_name, time_ns, id"),
+    ("holdings", HoldingRow, "holding ORDER BY pass_name, moment, space, category, owner"),
+    ("readings", ReadingRow, "reading ORDER BY pass_name, moment, name"),
+    ("transfers", TransferRow, "transfer ORDER BY rowid"),
+    ("predictions", PredictionRow, "prediction ORDER BY phase, space, category"),
+)
+"""Fields of a profile that older files don't have: the field, its rows, and their table in order."""
 
 
 def _run(db: sqlite3.Connection, path: Path) -> Run:
@@ -219,7 +249,7 @@ def _columns(kind: type) -> str:
         names: Iterable[str] = (field.name for field in dataclasses.fields(kind))
     else:
         names = getattr(kind, "_fields", ())
-    return ", ".join(names)
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _rows(db: sqlite3.Connection, kind: type[R], table: str) -> Iterator[R]:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 Status = Literal["recording", "complete", "partial", "failed"]
-PassName = Literal["clean", "anatomy"]
-Treatment = Literal["clean", "sampled", "anchored", "traced"]
-"""What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer."""
+PassName = Literal["clean", "memory", "anatomy", "allocations"]
+Treatment = Literal["clean", "sampled", "anchored", "traced", "counted"]
+"""What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer; or what
+memory was held was counted between its steps, or each of its allocations was followed."""
+Space = Literal["host", "device"]
+"""Where bytes are: the process' resident set, or a device's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ class WindowRow:
     table: ClassVar[str] = "window"
     pass_name: str
     id: int
-    kind: Literal["sampled", "traced", "shapes"]
-    """By the sampler, by the tracer, or by the tracer with the operators' shapes: for work, not for time."""
+    kind: Literal["sampled", "traced", "shapes", "allocations"]
+    """By the sampler, by the tracer, by the tracer with the operators' shapes (for work, not for time), or by
+    following each allocation of the process (for bytes, not for time)."""
     span_name: str
     step: int | None
     wall_ns: int
@@ -164,6 +168,110 @@ class GaugeRow:
     value: float
 
 
-Row = PassRow | ProbeReportRow | SpanRow | WindowRow | AnchorRow | GaugeRow
-STREAMED = (PassRow, ProbeReportRow, SpanRow, WindowRow, AnchorRow, GaugeRow)
+@dataclass(frozen=True, slots=True)
+class MomentRow:
+    """An instant at which somebody asked who holds the memory."""
+
+    table: ClassVar[str] = "moment"
+    pass_name: str
+    id: int
+    phase: str
+    step: int | None
+    when: Literal["begin", "end", "peak", "failure"]
+    """Of its phase or step; `peak` is when most bytes were held in a window, relative to when it opened;
+    `failure` when memory ran out."""
+    time_ns: int
+    window: int | None
+    """Of a peak: the window whose cells say what was allocated in it and is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingRow:
+    """Bytes that are held at a moment: by whom, and as what. At a `peak`, how many more than when its window
+    opened; less than 0 for what was given back since."""
+
+    table: ClassVar[str] = "holding"
+    pass_name: str
+    moment: int
+    space: Space
+    category: str
+    """One of `store/categories.py`."""
+    owner: str
+    """The path of an `nn.Module` instance or of a place in the cache, or in words; empty where unknown."""
+    bytes: int
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow:
+    """What the system or an allocator says at a moment, as a whole: what holdings must add up to."""
+
+    table: ClassVar[str] = "reading"
+    pass_name: str
+    moment: int
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow:
+    """What loading did with bytes: copied, converted, moved to a device. One row a kind."""
+
+    table: ClassVar[str] = "transfer"
+    pass_name: str
+    span_name: str
+    part: str
+    """The marked part of the phase that it happened in, or empty."""
+    kind: Literal["copy", "convert", "to device", "from device", "on device"]
+    source: str
+    """dtype and place, e.g. `bfloat16 cpu`."""
+    target: str
+    pinned: bool | None
+    """Of a transfer between host and device: was the host's memory page-locked? None where unknown."""
+    calls: int
+    source_bytes: int
+    target_bytes: int
+    wall_ns: int
+    """As traced."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """What was computed from the model's configuration alone, before or beside a measurement."""
+
+    table: ClassVar[str] = "prediction"
+    phase: str
+    space: Space
+    category: str
+    bytes: int
+    formula: str
+    """Where the number comes from, in words."""
+
+
+Row = (
+    PassRow
+    | ProbeReportRow
+    | SpanRow
+    | WindowRow
+    | AnchorRow
+    | GaugeRow
+    | MomentRow
+    | HoldingRow
+    | ReadingRow
+    | TransferRow
+    | PredictionRow
+)
+STREAMED = (
+    PassRow,
+    ProbeReportRow,
+    SpanRow,
+    WindowRow,
+    AnchorRow,
+    GaugeRow,
+    MomentRow,
+    HoldingRow,
+    ReadingRow,
+    TransferRow,
+    PredictionRow,
+)
 """The rows that a recording process may send; cells and nodes travel inside a tree."""

@@ -57,6 +57,28 @@ CREATE TABLE anchor (
     calls INTEGER NOT NULL, child_calls INTEGER NOT NULL, wall_ns INTEGER NOT NULL, cpu_ns INTEGER NOT NULL,
     PRIMARY KEY (pass_name, repetition, step, module)
 ) WITHOUT ROWID;
+CREATE TABLE moment (
+    pass_name TEXT NOT NULL, id INTEGER NOT NULL, phase TEXT NOT NULL, step INTEGER, "when" TEXT NOT NULL,
+    time_ns INTEGER NOT NULL, window INTEGER REFERENCES window (id), PRIMARY KEY (pass_name, id)
+) WITHOUT ROWID;
+CREATE TABLE holding (
+    pass_name TEXT NOT NULL, moment INTEGER NOT NULL, space TEXT NOT NULL, category TEXT NOT NULL,
+    owner TEXT NOT NULL, bytes INTEGER NOT NULL, blocks INTEGER NOT NULL,
+    PRIMARY KEY (pass_name, moment, space, category, owner)
+) WITHOUT ROWID;
+CREATE TABLE reading (
+    pass_name TEXT NOT NULL, moment INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (pass_name, moment, name)
+) WITHOUT ROWID;
+CREATE TABLE transfer (
+    pass_name TEXT NOT NULL, span_name TEXT NOT NULL, part TEXT NOT NULL, kind TEXT NOT NULL,
+    source TEXT NOT NULL, target TEXT NOT NULL, pinned INTEGER, calls INTEGER NOT NULL,
+    source_bytes INTEGER NOT NULL, target_bytes INTEGER NOT NULL, wall_ns INTEGER NOT NULL
+);
+CREATE TABLE prediction (
+    phase TEXT NOT NULL, space TEXT NOT NULL, category TEXT NOT NULL, bytes INTEGER NOT NULL,
+    formula TEXT NOT NULL, PRIMARY KEY (phase, space, category)
+) WITHOUT ROWID;
 CREATE TABLE gauge (pass_name TEXT NOT NULL, name TEXT NOT NULL, time_ns INTEGER NOT NULL, value REAL NOT NULL);
 
 -- For people with a sqlite3 prompt.
