@@ -19,7 +19,7 @@ from llmflame.store.writer import Scalar
 if TYPE_CHECKING:
     from llmflame.probes.device import Device
 
-FIRST_WINDOW = {"clean": 1, "anatomy": 1001}
+FIRST_WINDOW = {"clean": 1, "anatomy": 1001, "allocations": 2001, "memory": 3001}
 """Windows are numbered in one table for all passes."""
 
 
