@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from llmflame.probes.devicecalls import is_wait
 from llmflame.probes.events import PROGRAM, DeviceDetail, OpWork, Trace, TraceEvent
+from llmflame.probes.memory.held import Taken
 from llmflame.store.metrics import (
     ALLOCATED,
     ALLOCATIONS,
@@ -37,7 +38,7 @@ WAITING: FrameKey = ("wait", "waiting for GPU", None, None, None)
 
 SETTLED = -1
 """Instead of a node: the event is charged already, and with it all below."""
-_Level = tuple[list[TraceEvent], int, int, int, int | None]
+_Level = tuple[list[TraceEvent], int, int, int, int | None, int]
 GENERATED = "<string>"
 """The file of code that the standard library makes for named tuples and dataclasses, llmflame's too."""
 
@@ -88,15 +89,16 @@ class _Charger:
         Own stack instead of recursion: Python's depth limit is lower than a deep model's call depth.
         """
         tree, covered = self._tree, 0
-        # (events, the node above them, its clamped interval, when it began where it is a call that launches).
-        stack: list[_Level] = [(events, node, begin_ns, end_ns, None)]
+        # (events, the node above them, its clamped interval, when it began where it is a call that launches,
+        # when the call of the module around it ends).
+        stack: list[_Level] = [(events, node, begin_ns, end_ns, None, end_ns)]
         top = True
         while stack:
-            events, node, begin_ns, end_ns, launched_ns = stack.pop()
+            events, node, begin_ns, end_ns, launched_ns, until_ns = stack.pop()
             cursor, inside = begin_ns, 0
             for event in sorted(events, key=_start):
                 if event.is_allocation:
-                    self._allocation(event, node)
+                    self._allocation(event, node, until_ns)
                     continue
                 if event.on_device:
                     self._device(event, node, launched_ns)
@@ -114,7 +116,8 @@ class _Charger:
                 inside += end - start
                 if below != SETTLED:
                     launch = event.start_ns if event.frame[0] == "runtime" else None
-                    stack.append((event.children, below, start, end, launch))
+                    until = end if event.frame[0] == "module" else until_ns
+                    stack.append((event.children, below, start, end, launch, until))
             if end_ns > cursor:
                 self._pieces.append((cursor, node))
             if top:
@@ -165,7 +168,7 @@ class _Charger:
             self._tree.add(self._tree.child(node, OWN), self._time, end - start)
         return SETTLED
 
-    def _allocation(self, event: TraceEvent, node: int) -> None:
+    def _allocation(self, event: TraceEvent, node: int, until_ns: int) -> None:
         if not self._trace.open_ns <= event.start_ns <= self._trace.close_ns:
             return
         size = event.allocated_bytes
@@ -175,6 +178,7 @@ class _Charger:
             metric = ALLOCATED if size > 0 else FREED
         self._tree.add(node, metric.name, abs(size))
         self._tree.add(node, ALLOCATIONS.name, 1)
+        self._trace.taken.append(Taken(event.start_ns, event.address, size, event.on_device, node, until_ns))
 
     def _device(self, event: TraceEvent, node: int, launched_ns: int | None) -> None:
         opened, closed = self._trace.open_ns, self._trace.close_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmflame.probes.memory.held import Taken
 from llmflame.store.observed import FrameKey
 
 PROGRAM = ("python", "module")
@@ -30,6 +31,8 @@ class TraceEvent:
     start_ns: int
     end_ns: int
     children: list[TraceEvent] = field(default_factory=list)
+    address: int = 0
+    """Of an allocator event."""
     allocated_bytes: int = 0
     """Of an allocator event: bytes taken, negative for bytes given back."""
     is_allocation: bool = False
@@ -90,6 +93,8 @@ class Trace:
     """`id()` of events under way when the window closed whose call belongs to what comes after."""
     event_count: int
     checks: DeviceChecks = field(default_factory=DeviceChecks)
+    taken: list[Taken] = field(default_factory=list)
+    """What was taken from allocators and given back, by the node that it is charged to."""
 
     @property
     def lost_count(self) -> int:

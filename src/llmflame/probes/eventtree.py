@@ -142,6 +142,7 @@ class _Reader:
         elif tag == _EventType.Allocation:
             event.is_allocation = True
             event.allocated_bytes = fields.alloc_size
+            event.address = fields.ptr
             event.on_device = fields.device.type != "cpu"
         elif tag == _EventType.PyCall:
             self._python(fields, event)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 STEP = "step"
+CACHE_NAMES = ("past_key_values", "cache_params", "state")
+"""What models call their cache, as an argument and in what they return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class RequestProbe:
         self._shape = (0, 0)
         self._kv_tokens = 0
         self._steps = 0
+        self._cache: Callable[[], Any] = lambda: None
+
+    @property
+    def cache(self) -> Any:
+        """The cache object that the last step was given or has returned, while it lives; else None."""
+        return self._cache()
 
     def attach(self, root: torch.nn.Module) -> None:
         """Hook the root module. Raises RuntimeError when attached already."""
@@ -105,7 +114,9 @@ class RequestProbe:
                 self.in_compiled_call = True
                 try:
                     self._begin_step(inputs, named)
-                    return compiled(*inputs, **named)
+                    output = compiled(*inputs, **named)
+                    self._note_cache(output)
+                    return output
                 finally:
                     self.in_compiled_call = False
                     self._forward_end_ns = time.perf_counter_ns()
@@ -147,12 +158,22 @@ class RequestProbe:
 
     def _begin_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         index, self._steps = self._steps, self._steps + 1
+        self._note_cache(kwargs)
         self.enter(STEP, index)
         self._shape = _query_shape(args, kwargs)
 
-    def _after_forward(self, _module: Any, _args: Any, _output: Any) -> None:
+    def _after_forward(self, _module: Any, _args: Any, output: Any) -> None:
         if not self.in_compiled_call:
             self._forward_end_ns = time.perf_counter_ns()
+            self._note_cache(output)
+
+    def _note_cache(self, holder: Any) -> None:
+        """Models give the cache that they were given back, or a new one, under one of a few names."""
+        for name in CACHE_NAMES:
+            cache = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+            if cache is not None:
+                self._cache = _weakly(cache)
+                return
 
     def _end(self, edge: Edge) -> tuple[str, int | None] | None:
         if self._current is None or self._begin is None:
@@ -169,6 +190,14 @@ class RequestProbe:
         self._sections.append(section)
         self._current = self._begin = None
         return name, index
+
+
+def _weakly(thing: Any) -> Callable[[], Any]:
+    """A reference that keeps nothing alive, where the object allows one: a tuple of tensors does not."""
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        return lambda: thing
 
 
 def _query_shape(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int]:

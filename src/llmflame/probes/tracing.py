@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from llmflame.errors import UsageError
 from llmflame.probes.device import allocated_bytes, launch_prefix, synchronize
+from llmflame.probes.memory.held import CacheAddresses
 from llmflame.probes.paths import short_path
 
 OPEN_MARK = "llmflame: window opens"
@@ -41,6 +42,7 @@ class Recorded:
     allocated_bytes: int | None = None
     """By how much the device allocator's bytes in use grew between the window's marks."""
     shapes: bool = False
+    cache: CacheAddresses = field(default_factory=CacheAddresses)
 
 
 class Window:

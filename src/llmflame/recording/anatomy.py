@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmflame.probes.anchors import AnchorProbe, hook_cost_ns
 from llmflame.probes.calibration import measure_event_costs
 from llmflame.probes.charge import charge
 from llmflame.probes.deviceaccount import DeviceAccount
 from llmflame.probes.eventtree import Modules, TraceLostError, read_trace
+from llmflame.probes.memory.held import CacheAddresses, hold
+from llmflame.probes.memory.tensors import cache_storages
 from llmflame.probes.opwork import assign_work
 from llmflame.probes.sections import STEP
 from llmflame.probes.tracing import Recorded, Window
@@ -49,6 +52,8 @@ class AnatomyWatcher:
     """Trace tokenize, prepare and detokenize too."""
     compiled: Callable[[], bool] = lambda: False
     """Is the section that opens a call that torch.compile made? Hooks would have it compiled again."""
+    cache: Callable[[], Any] = lambda: None
+    """The key/value cache that the section that opens was given, or that the one that ended has returned."""
     shapes: bool = False
     """Windows keep the operators' shapes, for their work, instead of kernels and bytes."""
     recorded: list[Recorded] = field(default_factory=list)
@@ -59,6 +64,7 @@ class AnatomyWatcher:
     """What starting and stopping the tracer took, outside of its windows."""
     _window: Window | None = None
     _anchor: AnchorProbe | None = None
+    _cache_before: frozenset[int] = frozenset()
 
     def opening(self, name: str, index: int | None) -> bool:
         """Attach what the plan wants for this section."""
@@ -67,6 +73,7 @@ class AnatomyWatcher:
             self.treatments[name, index] = "traced"
             phase = name if name != STEP else "prefill" if index == 0 else "decode"
             self._window = Window(phase, index, cuda=self.session.on_cuda, shapes=self.shapes)
+            self._cache_before = self._cache_addresses()
             begin = time.perf_counter_ns()
             self._window.open()
             self.opening_ns += time.perf_counter_ns() - begin
@@ -82,11 +89,16 @@ class AnatomyWatcher:
         anchor, self._anchor = self._anchor, None
         if window is not None:
             begin = time.perf_counter_ns()
-            self.recorded.append(window.close())
+            recorded = window.close()
             self.closing_ns += time.perf_counter_ns() - begin
+            recorded.cache = CacheAddresses(self._cache_before, self._cache_addresses())
+            self.recorded.append(recorded)
         if anchor is not None:
             self.rows += anchor.stop(self.session.pass_name, self.repetition, index or 0)
         return window is not None or anchor is not None
+
+    def _cache_addresses(self) -> frozenset[int]:
+        return frozenset(storage.address for storage in cache_storages(self.cache()))
 
 
 def calibrate(session: Session) -> None:
@@ -98,12 +110,16 @@ def calibrate(session: Session) -> None:
 
 
 def read_windows(
-    session: Session, recorded: list[Recorded], modules: Modules, weights: Collection[int] = ()
+    session: Session,
+    recorded: list[Recorded],
+    modules: Modules,
+    weights: Collection[int] = (),
+    alive: Collection[int] | None = None,
 ) -> None:
     """Turn closed windows into trees and send them, releasing each as it is done.
 
     `weights` are the addresses of the parameters' storages: of windows with shapes, what is read of them is
-    counted apart.
+    counted apart. `alive` are those of all storages after the request: see `hold`.
     """
     lost, account = 0, DeviceAccount()
     while recorded:
@@ -129,6 +145,11 @@ def read_windows(
             events=trace.event_count,
             dropped=0 if window.shapes else trace.lost_count,
         )
+        if not window.shapes:
+            peak = hold(tree, trace.taken, window.cache, alive)
+            moment = session.moment(phase=row.span_name, step=row.step, when="peak", window=row.id)
+            above = {f"{space}_above_opening_bytes": size for space, size in peak.bytes.items()}
+            session.held(moment, peak.held, above)
         session.sink.tree(row, tree)
     session.report("tracer", "windows lost", lost, "count")
     for name, value, unit in account.rows():

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmflame.probes.compiler import compiler_counts
 from llmflame.probes.eventtree import module_paths
+from llmflame.probes.memory.tensors import storages
 from llmflame.probes.opwork import weight_storages
 from llmflame.probes.sections import STEP, RequestProbe, Section, prefill_count
 from llmflame.recording.anatomy import (
@@ -106,6 +107,7 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
     watcher = AnatomyWatcher(session, modules, repetition, windows, anchors, traced)
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
     watcher.compiled = lambda: probe.in_compiled_call
+    watcher.cache = lambda: probe.cache
     begin = time.perf_counter_ns()
     with _attached(probe, root):
         yield probe
@@ -120,7 +122,8 @@ def _anatomy(session: Session, root: Any, repetition: int, *, traced: bool) -> I
     session.flush()
     if watcher.recorded:
         begin = time.perf_counter_ns()
-        read_windows(session, watcher.recorded, modules)
+        alive = {storage.address for storage in storages(root)}
+        read_windows(session, watcher.recorded, modules, alive=alive)
         session.report("tracer", "reading", time.perf_counter_ns() - begin, "ns")
         session.flush()
 

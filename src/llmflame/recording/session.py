@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llmflame.probes.counters import Counters, Edge
@@ -13,7 +15,16 @@ from llmflame.probes.peak import HighWaterMark
 from llmflame.probes.sections import STEP, Section, prefill_count
 from llmflame.probes.spans import DeviceMemory, Place, SpanLog
 from llmflame.recording.wire import Sink
-from llmflame.store.rows import ProbeReportRow, Row, Treatment, WindowRow
+from llmflame.store.rows import (
+    HoldingRow,
+    MomentRow,
+    ProbeReportRow,
+    ReadingRow,
+    Row,
+    Space,
+    Treatment,
+    WindowRow,
+)
 from llmflame.store.writer import Scalar
 
 if TYPE_CHECKING:
@@ -48,6 +59,7 @@ class Session:
         self._rows: list[Row] = []
         self.spans = SpanLog(pass_name, origin_ns, self._rows.append)
         self._window_ids = itertools.count(FIRST_WINDOW[pass_name])
+        self._moment_ids = itertools.count(1)
         self.highest_rss_bytes = 0
         self.seen_shape: dict[str, Scalar] = {}
         """Of the last request."""
@@ -80,6 +92,27 @@ class Session:
     def window(self, **fields: Any) -> WindowRow:
         """A new window of this pass."""
         return WindowRow(pass_name=self.pass_name, id=next(self._window_ids), **fields)
+
+    def moment(self, **fields: Any) -> MomentRow:
+        """A new moment of this pass; its time is now unless it is said."""
+        fields.setdefault("time_ns", time.perf_counter_ns() - self.spans.origin_ns)
+        fields.setdefault("window", None)
+        row = MomentRow(pass_name=self.pass_name, id=next(self._moment_ids), **fields)
+        self._rows.append(row)
+        return row
+
+    def held(
+        self,
+        moment: MomentRow,
+        holdings: Mapping[tuple[Space, str, str], tuple[int, int]],
+        readings: Mapping[str, int],
+    ) -> None:
+        """Gather who held what at a moment: (bytes, blocks) by space, category and owner; and the
+        readings."""
+        for (space, category, owner), (size, blocks) in holdings.items():
+            if size:
+                self._rows.append(HoldingRow(self.pass_name, moment.id, space, category, owner, size, blocks))
+        self._rows += [ReadingRow(self.pass_name, moment.id, *reading) for reading in readings.items()]
 
     def start_peak(self) -> None:
         """Begin a new peak of host and device memory."""
@@ -192,8 +225,9 @@ def log_request(
     sections: list[Section],
     *,
     repetition: int,
-    peaks: dict[str, Peaks],
-    treatments: dict[tuple[str, int | None], Treatment],
+    peaks: Mapping[str, Peaks],
+    treatments: Mapping[tuple[str, int | None], Treatment],
+    step_peaks: Mapping[int | None, Peaks] = MappingProxyType({}),
 ) -> None:
     """Write the spans of one request: the request, its phases, and every step below its phase."""
     spans = session.spans
@@ -219,7 +253,8 @@ def log_request(
                 treatment = treatments.get((STEP, member.index), "clean")
                 tokens = member.query_tokens * member.batch_size
                 place = Place(STEP, number, repetition, member.index, treatment, tokens, member.kv_tokens)
-                spans.log(place, member.begin, member.end)
+                own = step_peaks.get(member.index, Peaks())
+                spans.log(place, member.begin, member.end, peak_rss_bytes=own.rss_bytes, device=own.device)
         tokens_in = sum(m.query_tokens * m.batch_size for m in members) if first.name == STEP else None
         treatment = treatments.get((first.name, first.index), "clean") if len(members) == 1 else whole
         place = Place(name, request, repetition, None, treatment, tokens_in, first.kv_tokens)

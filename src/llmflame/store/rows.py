@@ -11,8 +11,9 @@ from typing import ClassVar, Literal, NamedTuple
 Status = Literal["recording", "complete", "partial", "failed"]
 PassName = Literal["clean", "memory", "anatomy", "allocations"]
 Treatment = Literal["clean", "sampled", "anchored", "traced", "counted"]
-"""What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer; `counted`
-where memory was counted between steps or each allocation was followed: such times are never shown."""
+"""What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer;
+`counted` where memory was counted between steps or each allocation was followed: such times are never
+shown."""
 Space = Literal["host", "device"]
 """Where bytes are: the process' resident set, or a device's memory."""
 

@@ -1,0 +1,1 @@
+"""Who holds the memory of this process, and of its device, at an instant."""

@@ -1,0 +1,165 @@
+"""What of a window's allocations is held when most is held, and what of them is still held long after.
+
+An allocator's events say address and size, the tree says who asked: replaying them in order gives the live
+set at any instant. All is relative to the window's opening; what was there before is a census' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from llmflame.store import categories
+from llmflame.store.metrics import DEVICE_HELD, DEVICE_LEFT, HELD, LEFT
+from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.rows import Space
+
+SPACES: tuple[Space, Space] = ("host", "device")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One event of an allocator."""
+
+    time_ns: int
+    address: int
+    bytes: int
+    """Taken; less than 0 for bytes given back."""
+    on_device: bool
+    node: int
+    """Of the window's tree: who asked."""
+    until_ns: int
+    """When the innermost module's call ends that it happened in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAddresses:
+    """Where the key/value cache's storages lay when a window opened and when it closed."""
+
+    before: frozenset[int] = frozenset()
+    after: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Peak:
+    """How a window's peak differs from its opening, by category and by the module that asked."""
+
+    bytes: dict[Space, int] = field(default_factory=dict)
+    held: dict[tuple[Space, str, str], tuple[int, int]] = field(default_factory=dict)
+    """(bytes, blocks); below 0 for what was there before and had been given back."""
+
+    def add(self, space: Space, category: str, owner: str, size: int) -> None:
+        """Count one block."""
+        before, blocks = self.held.get((space, category, owner), (0, 0))
+        self.held[space, category, owner] = (before + size, blocks + (1 if size > 0 else -1))
+
+
+@dataclass(slots=True)
+class _Block:
+    taken: Taken
+    freed_ns: int | None = None
+
+
+def hold(
+    tree: ObservedTree, events: Iterable[Taken], cache: CacheAddresses, alive: Collection[int] | None
+) -> Peak:
+    """Adds to the tree what is held at the peak and what is left behind; returns the peak by holder.
+
+    `alive` are the addresses of storages that live after the request: what was taken in the window, was not
+    given back in it, and is among them was left behind. None where nobody looked.
+    """
+    ordered = sorted(events, key=lambda event: event.time_ns)
+    owners = _Owners(tree)
+    peak = Peak()
+    for space in SPACES:
+        mine = [event for event in ordered if event.on_device == (space == "device")]
+        if mine:
+            _hold_in(space, mine, tree, owners, cache, alive, peak)
+    return peak
+
+
+def _hold_in(
+    space: Space,
+    events: list[Taken],
+    tree: ObservedTree,
+    owners: _Owners,
+    cache: CacheAddresses,
+    alive: Collection[int] | None,
+    peak: Peak,
+) -> None:
+    blocks, given_back = _blocks(events)
+    highest_ns, highest = _highest(events)
+    peak.bytes[space] = highest
+    held, left = (HELD, LEFT) if space == "host" else (DEVICE_HELD, DEVICE_LEFT)
+    if highest > 0:
+        for block in blocks:
+            taken = block.taken
+            if taken.time_ns > highest_ns or (block.freed_ns is not None and block.freed_ns <= highest_ns):
+                continue
+            category = _category(block, cache)
+            peak.add(space, category, owners.module_of(taken.node), taken.bytes)
+            leaf: FrameKey = ("memory", category, None, None, None)
+            tree.add(tree.child(taken.node, leaf), held.name, taken.bytes)
+        for event in given_back:
+            if event.time_ns <= highest_ns:
+                category = categories.KV_CACHE if event.address in cache.before else categories.TENSORS
+                peak.add(space, category, "", event.bytes)
+    for block in blocks:
+        taken = block.taken
+        if block.freed_ns is None and alive and taken.address in alive and taken.address not in cache.after:
+            tree.add(taken.node, left.name, taken.bytes)
+
+
+def _blocks(events: list[Taken]) -> tuple[list[_Block], list[Taken]]:
+    """What was taken, with when it was given back; and what was given back of what was there before."""
+    blocks: list[_Block] = []
+    live: dict[int, _Block] = {}
+    given_back: list[Taken] = []
+    for event in events:
+        if event.bytes > 0:
+            live[event.address] = block = _Block(event)
+            blocks.append(block)
+        elif (known := live.pop(event.address, None)) is not None:
+            known.freed_ns = event.time_ns
+        else:
+            given_back.append(event)
+    return blocks, given_back
+
+
+def _highest(events: list[Taken]) -> tuple[int, int]:
+    """When most was held, and how much more that was than at the beginning."""
+    running = highest = 0
+    when = events[0].time_ns - 1
+    for event in events:
+        running += event.bytes
+        if running > highest:
+            highest, when = running, event.time_ns
+    return when, highest
+
+
+def _category(block: _Block, cache: CacheAddresses) -> str:
+    if block.freed_ns is None:
+        return categories.KV_CACHE if block.taken.address in cache.after else categories.ACTIVATIONS
+    return categories.TEMPORARIES if block.freed_ns <= block.taken.until_ns else categories.ACTIVATIONS
+
+
+class _Owners:
+    """The path of the innermost module around a node."""
+
+    def __init__(self, tree: ObservedTree) -> None:
+        self._tree = tree
+        self._known: dict[int, str] = {0: ""}
+
+    def module_of(self, node: int) -> str:
+        path = []
+        while node not in self._known:
+            frame = self._tree.frames[node]
+            path.append(node)
+            if frame is not None and frame[0] == "module" and frame[4] is not None:
+                self._known[node] = frame[4]
+                break
+            node = self._tree.parents[node]
+        owner = self._known[node]
+        for passed in path:
+            self._known[passed] = owner
+        return owner

@@ -1,0 +1,122 @@
+"""The tensors that live in this process, by storage, and whose they are."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from llmflame.store.categories import KV_CACHE, TENSORS, WEIGHTS
+
+DEPTH = 8
+"""How deep in an object its tensors are looked for: a cache holds layers, which hold tensors or lists of
+them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The memory behind one tensor or several."""
+
+    device: str
+    """`cpu`, `cuda:0`."""
+    address: int
+    bytes: int
+    category: str
+    owner: str
+
+
+def storages(root: Any, cache: Any = None, *, everything: bool = True) -> list[Storage]:
+    """Each storage once: of the model's parameters and buffers, of a cache, and of all other live tensors.
+
+    With `everything` the garbage collector's list of objects is walked, about 0.1 s.
+    """
+    found: dict[tuple[str, int], Storage] = {}
+    for owner, tensor in _model_tensors(root):
+        _add(found, tensor, WEIGHTS, owner)
+    for owner, tensor in object_tensors(cache):
+        _add(found, tensor, KV_CACHE, owner)
+    if everything:
+        for tensor in _live_tensors():
+            _add(found, tensor, TENSORS, f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}")
+    return list(found.values())
+
+
+def weight_bytes(root: Any) -> int:
+    """Bytes of the parameters and buffers themselves, shared ones once."""
+    seen = {tensor.data_ptr(): tensor.nbytes for _, tensor in _model_tensors(root) if tensor.numel()}
+    return sum(seen.values())
+
+
+def cache_storages(cache: Any) -> list[Storage]:
+    """The storages of a cache object, whatever its class: dynamic, static, sliding, quantised, recurrent."""
+    found: dict[tuple[str, int], Storage] = {}
+    for owner, tensor in object_tensors(cache):
+        _add(found, tensor, KV_CACHE, owner)
+    return list(found.values())
+
+
+def _model_tensors(root: Any) -> Iterator[tuple[str, Any]]:
+    if root is None:
+        return
+    for named in (root.named_parameters, root.named_buffers):
+        for name, tensor in named():
+            yield name.rpartition(".")[0], tensor
+
+
+def _live_tensors() -> Iterator[Any]:
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.Tensor):
+            yield thing
+
+
+def object_tensors(thing: Any, path: str = "", depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
+    """The tensors inside an object, with the place of each: through attributes, lists, tuples and dicts."""
+    if thing is None or depth < 0:
+        return
+    if isinstance(thing, torch.Tensor):
+        yield path, thing
+        return
+    for name, inner in _parts(thing):
+        yield from object_tensors(inner, f"{path}.{name}" if path else name, depth - 1)
+
+
+def _parts(thing: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(thing, list | tuple):
+        return ((str(number), inner) for number, inner in enumerate(thing))
+    if isinstance(thing, dict):
+        return ((str(name), inner) for name, inner in thing.items())
+    if isinstance(thing, torch.nn.Module) or not hasattr(thing, "__dict__") or isinstance(thing, type):
+        return ()
+    if type(thing).__module__.partition(".")[0] in ("builtins", "torch", "types", "functools"):
+        return ()
+    return list(vars(thing).items())
+
+
+def _add(found: dict[tuple[str, int], Storage], tensor: Any, category: str, owner: str) -> None:
+    for inner in _plain(tensor):
+        try:
+            storage = inner.untyped_storage()
+            key = (str(inner.device), storage.data_ptr())
+            size = storage.nbytes()
+        except (RuntimeError, NotImplementedError, AttributeError):  # fake, sparse, or already freed
+            continue
+        if size and key[1] and key not in found:
+            found[key] = Storage(*key, size, category, owner)
+
+
+def _plain(tensor: Any) -> Iterator[Any]:
+    """A tensor that wraps others (a quantised one) by those."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None or type(tensor) in (torch.Tensor, torch.nn.Parameter):
+        yield tensor
+        return
+    try:
+        names, _ = flatten()
+    except Exception:  # of somebody else's class: what it holds stays unknown
+        yield tensor
+        return
+    for name in names:
+        yield from _plain(getattr(tensor, name))
