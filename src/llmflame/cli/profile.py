@@ -41,6 +41,9 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of all that is random.")]
 StopAtEos = Annotated[
     bool, typer.Option("--stop-at-eos", help="Let the model end early, at its end-of-text token.")
 ]
+GaugeInterval = Annotated[
+    float, typer.Option(metavar="MS", help="How often the process' memory is read, from outside.")
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
@@ -68,6 +71,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
     sample: Sample = False,
     seed: Seed = 0,
     stop_at_eos: StopAtEos = False,
+    gauge_interval: GaugeInterval = 10.0,
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
     force: Force = False,
@@ -99,6 +103,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
         dtype=dtype,
         device=device,
         seed=seed,
+        gauge_interval_ms=gauge_interval,
     )
     workload.check(None)
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from llmflame.probes.spans import DeviceMemory
@@ -47,6 +49,13 @@ def allocated_bytes() -> int | None:
     return sum(int(torch.cuda.memory_allocated(device)) for device in range(torch.cuda.device_count()))
 
 
+class AllocatorUse(NamedTuple):
+    """Bytes of a device in the hands of torch's allocator."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+
+
 class Device:
     """Wraps what differs between a CPU and a CUDA device. `name` is torch's: `cpu`, `cuda`, `cuda:1`."""
 
@@ -66,6 +75,14 @@ class Device:
         """Start a new peak of allocated device memory."""
         if self._in_use():
             torch.cuda.reset_peak_memory_stats(self._device)
+
+    def allocator(self) -> AllocatorUse | None:
+        """What torch's allocator holds now; None where it holds nothing of a device."""
+        if not self._in_use():
+            return None
+        return AllocatorUse(
+            torch.cuda.memory_allocated(self._device), torch.cuda.memory_reserved(self._device)
+        )
 
     def memory(self) -> DeviceMemory:
         """Bytes that torch's allocator has given out now and at most since the last reset."""

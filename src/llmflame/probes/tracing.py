@@ -42,6 +42,9 @@ class Recorded:
     allocated_bytes: int | None = None
     """By how much the device allocator's bytes in use grew between the window's marks."""
     shapes: bool = False
+    """It has the operators' inputs."""
+    only_shapes: bool = False
+    """And neither kernels nor allocations."""
     cache: CacheAddresses = field(default_factory=CacheAddresses)
 
 
@@ -49,15 +52,24 @@ class Window:
     """Traces what runs between `open` and `close` in the calling thread, with `cuda` its kernels too.
 
     With `shapes` it keeps the operators' inputs, and neither kernels nor allocations: torch then holds on to
-    every input, which changes when memory is freed.
+    every input, which changes when memory is freed. With `inputs` it keeps them beside all else: for a load,
+    in which that changes nothing, because what operators are given are the checkpoint's pages and weights.
     """
 
     def __init__(
-        self, span_name: str, step: int | None, *, cuda: bool, stacks: bool = True, shapes: bool = False
+        self,
+        span_name: str,
+        step: int | None,
+        *,
+        cuda: bool,
+        stacks: bool = True,
+        shapes: bool = False,
+        inputs: bool = False,
     ) -> None:
         self.span_name = span_name
         self.step = step
         self.shapes = shapes
+        self._inputs = inputs or shapes
         self._cuda = cuda and not shapes
         self._stacks = stacks
         self._profile: Any = None
@@ -78,7 +90,7 @@ class Window:
                 activities=activities,
                 with_stack=self._stacks,
                 profile_memory=not self.shapes,
-                record_shapes=self.shapes,
+                record_shapes=self._inputs,
                 experimental_config=_device_details() if self._cuda else None,
             )
             self._profile.__enter__()
@@ -98,7 +110,9 @@ class Window:
                 synchronize()
         finally:
             results = self._stop()
-        return Recorded(self.span_name, self.step, results, self._frame_lines, grown, self.shapes)
+        return Recorded(
+            self.span_name, self.step, results, self._frame_lines, grown, self._inputs, self.shapes
+        )
 
     def _stop(self) -> Any:
         """End torch's session; returns its results."""

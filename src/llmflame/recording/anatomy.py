@@ -17,6 +17,7 @@ from llmflame.probes.memory.tensors import cache_storages
 from llmflame.probes.opwork import assign_work
 from llmflame.probes.sections import STEP
 from llmflame.probes.tracing import Recorded, Window
+from llmflame.probes.transfers import transfer_rows
 from llmflame.recording.session import Session
 from llmflame.store.metrics import WORK
 from llmflame.store.rows import AnchorRow, Treatment
@@ -129,23 +130,27 @@ def read_windows(
         except TraceLostError:
             lost += 1
             continue
-        if window.shapes:
+        if window.only_shapes:
             assign_work(trace, weights)
         tree = charge(trace)
-        if window.shapes:
+        if window.only_shapes:
             tree.cells = {name: cells for name, cells in tree.cells.items() if name in WORK}
         else:
             account.add(trace.checks, tree, window.allocated_bytes)
         row = session.window(
-            kind="shapes" if window.shapes else "traced",
+            kind="shapes" if window.only_shapes else "traced",
             span_name=window.span_name,
             step=window.step,
             wall_ns=trace.close_ns - trace.open_ns,
             samples=None,
             events=trace.event_count,
-            dropped=0 if window.shapes else trace.lost_count,
+            dropped=0 if window.only_shapes else trace.lost_count,
         )
-        if not window.shapes:
+        if window.shapes and not window.only_shapes:
+            moved = transfer_rows(trace, session.pass_name, window.span_name)
+            session.put(*moved)
+            session.report("transfers", f"kinds in {window.span_name}", len(moved), "count")
+        if not window.only_shapes:
             peak = hold(tree, trace.taken, window.cache, alive)
             moment = session.moment(phase=row.span_name, step=row.step, when="peak", window=row.id)
             above = {f"{space}_above_opening_bytes": size for space, size in peak.bytes.items()}

@@ -55,7 +55,8 @@ def traced(session: Session, name: str) -> Iterator[Phase]:
 
     with session.phase(name) as phase:
         phase.treatment, phase.part_marker = "traced", tracing.part
-        window = tracing.Window(name, None, cuda=session.device_name != "cpu", stacks=False)
+        on_cuda = session.device_name != "cpu"
+        window = tracing.Window(name, None, cuda=on_cuda, stacks=False, inputs=True)
         window.open()
         yield phase
         recorded = window.close()

@@ -21,6 +21,7 @@ from llmflame.probes.machine import read_machine
 from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.recording import passes
+from llmflame.recording.gauge_helper import GaugeHelper
 from llmflame.recording.requests import marked_pipeline
 from llmflame.recording.session import Session
 from llmflame.recording.single import SingleRun
@@ -69,6 +70,7 @@ class Recorder:
         self._repetitions = repetitions
         self._writer: ProfileWriter | None = None
         self._single: SingleRun | None = None
+        self._gauges: GaugeHelper | None = None
         self._sessions = contextlib.ExitStack()
         self._repeated = False
         self._walked = False
@@ -94,6 +96,9 @@ class Recorder:
             self._writer.facts(with_kept(cache.folder(), read_machine(cache.folder())))
             self._writer.subject({"model": _name_of(self._model), "source": "a live object"})
             self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
+            self._gauges = GaugeHelper(origin_ns=self._began_ns, device=_gpu_of(self._model))
+            self._sessions.callback(self._gauges.stop)
+            self._gauges.start()
             self._single = SingleRun(self._session("clean"), self._model, self._pipeline)
             self._single.begin()
         except BaseException:
@@ -116,6 +121,8 @@ class Recorder:
                 if not self._repeated:
                     self._pass_row("clean", self._began_ns, status, reason, self._single.session)
                     writer.subject(self._single.session.seen_shape)
+            if self._gauges is not None:
+                writer.rows(self._gauges.stop())
         writer.finish(status, reason)
         move_profile(self._unfinished, self.output)
         self._writer = None
@@ -130,7 +137,7 @@ class Recorder:
     def passes(self) -> Iterator[str]:
         """Yield once for each time that the request is to be run; the value names the pass.
 
-        `warmup` once, `clean` for each repetition, `anatomy` three times: module by module,
+        `warmup` once, `clean` for each repetition, `memory` once, `anatomy` three times: module by module,
         for the operators' shapes, and in windows.
         """
         writer = self._writer
@@ -150,6 +157,7 @@ class Recorder:
         self._pass_row("clean", begin, "complete", None, session)
         writer.subject(session.seen_shape)
         seen = session.seen_shape.get("new_tokens")
+        yield from self._counted(session)
         begin, session = time.perf_counter_ns(), self._session("anatomy")
         session.last_step = seen - 1 if isinstance(seen, int) else None
         passes.calibrate(session)
@@ -159,8 +167,17 @@ class Recorder:
         self._pass_row("anatomy", begin, "complete", None, session)
         self._walked = True
 
+    def _counted(self, clean: Session) -> Iterator[str]:
+        """One request in which memory is counted."""
+        begin, session = time.perf_counter_ns(), clean.beside("memory")
+        self._sessions.callback(session.close)
+        yield from self._once(session, 0, "memory")
+        self._pass_row("memory", begin, "complete", None, session)
+
     def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
         """Run the body of the caller's loop as one request under a pass' instruments."""
+        if self._gauges is not None:
+            self._gauges.begin(session.pass_name)
         with (
             passes.request(session, self._model, repetition, instruments) as probe,
             self._marks(probe),
@@ -175,10 +192,13 @@ class Recorder:
 
     def _session(self, pass_name: PassName) -> Session:
         assert self._writer is not None
+        if self._gauges is not None:
+            self._gauges.begin(pass_name)
         session = Session(pass_name, self._writer, self._began_ns)
         self._sessions.callback(session.close)
         parameter = next(iter(self._model.parameters()), None)
-        session.device = Device(str(parameter.device) if parameter is not None else "cpu")
+        session.device_name = str(parameter.device) if parameter is not None else "cpu"
+        session.device = Device(session.device_name)
         return session
 
     def _pass_row(
@@ -188,11 +208,24 @@ class Recorder:
         now = time.perf_counter_ns()
         start, peak = begin_ns - self._began_ns, session.highest_rss_bytes or None
         self._writer.rows([PassRow(name, status, reason, None, start, now - begin_ns, peak)])
+        if self._gauges is not None:
+            self._writer.rows(self._gauges.take())
 
 
 def _name_of(model: Any) -> str:
     known = getattr(getattr(model, "config", None), "_name_or_path", "")
     return Path(str(known)).name or type(model).__name__
+
+
+def _gpu_of(model: Any) -> str | None:
+    """The UUID of the GPU that a model is on: the driver may number GPUs in another order."""
+    parameter = next(iter(model.parameters()), None)
+    if parameter is None or parameter.device.type != "cuda":
+        return None
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(parameter.device), "uuid", None)
+    return f"GPU-{uuid}" if uuid is not None else str(parameter.device.index or 0)
 
 
 def _ending(error: BaseException | None) -> tuple[Status, str | None]:

@@ -17,6 +17,7 @@ from llmflame.recording import cold_start
 from llmflame.recording.session import Session
 from llmflame.recording.wire import PipeSink
 from llmflame.recording.workload import Workload, check_context
+from llmflame.store.rows import PassRow
 from llmflame.subjects.checkpoint import Checkpoint
 
 Run = Callable[[Any, int], Any]
@@ -63,6 +64,9 @@ def _log_startup(session: Session, spawned_ns: int, began_ns: int, began_cpu_ns:
 def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:
     with cold_start.Sampling() as sampling:
         pipeline = cold_start.import_and_load(session, checkpoint, workload, sampling.watch, sampling.watch)
+        from llmflame.recording.memory import take_moment
+
+        take_moment(session, pipeline.model, "load")
         run, count = _request(pipeline, workload)
         with sampling.watch(session, "warmup"):
             # The whole length: libraries build and cache plans for each length of the key/value cache.
@@ -81,6 +85,23 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         )
     session.sink.subject(session.seen_shape)  # a model may have ended early
     passes.report_compiler(session, compiled)
+    _count_memory(session, pipeline.model, lambda probe: run(probe, workload.new_tokens))
+
+
+def _count_memory(session: Session, root: Any, run: Callable[[Any], Any]) -> None:
+    """One more request in this process, after all that is timed: the same memory, and time to look at it."""
+    from llmflame.recording import passes
+
+    session.progress("counting memory")
+    with contextlib.closing(session.beside("memory")) as memory:
+        begin = memory.counters.read()
+        passes.counted_request(memory, root, run)
+        wall_ns = memory.counters.read().time_ns - begin.time_ns
+        start_ns = begin.time_ns - memory.spans.origin_ns
+        memory.put(
+            PassRow("memory", "complete", None, os.getpid(), start_ns, wall_ns, memory.highest_rss_bytes)
+        )
+        memory.flush()
 
 
 def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:

@@ -19,6 +19,7 @@ from llmflame.recording.anatomy import (
     calibrate,
     read_windows,
 )
+from llmflame.recording.memory import memory_request
 from llmflame.recording.session import PhasePeaks, Session, log_request
 
 ANCHOR_REQUEST_STEPS = frozenset({0, 1, 2, 3, 4})
@@ -32,11 +33,15 @@ Request = Callable[[RequestProbe], Any]
 def request(session: Session, root: Any, repetition: int, instruments: str) -> Iterator[RequestProbe]:
     """One request under the named instruments; what runs inside marks its sections on the probe.
 
-    `clean` attaches two hooks to the root module; `anchors` times the first steps module by module; `windows`
-    traces prefill and geometric decode steps; `shapes` notes what the operators of the same steps must do.
+    `clean` attaches two hooks to the root module; `memory` counts who holds it between steps; `anchors`
+    times the first steps module by module; `windows` traces prefill and geometric decode steps; `shapes`
+    notes what the operators of the same steps must do.
     """
     if instruments == "clean":
         with _clean(session, root, repetition) as probe:
+            yield probe
+    elif instruments == "memory":
+        with memory_request(session, root) as probe:
             yield probe
     elif instruments == "shapes":
         with _shapes(session, root) as probe:
@@ -70,6 +75,12 @@ def shapes_request(session: Session, root: Any, run: Request) -> Any:
         return run(probe)
 
 
+def counted_request(session: Session, root: Any, run: Request) -> Any:
+    """One request with memory counted around its phases and read at every step."""
+    with request(session, root, 0, "memory") as probe:
+        return run(probe)
+
+
 def compiled_graphs() -> int:
     """How many graphs torch.compile has made so far in this process."""
     counts = compiler_counts()
@@ -96,6 +107,7 @@ def _clean(session: Session, root: Any, repetition: int) -> Iterator[RequestProb
         yield probe
         sections = probe.finish()
     log_request(session, sections, repetition=repetition, peaks=watcher.take(), treatments={})
+    session.read_floor()
     session.flush()
 
 
@@ -163,4 +175,12 @@ def _attached(probe: RequestProbe, root: Any) -> Iterator[None]:
         probe.detach()
 
 
-__all__ = ["anchor_request", "calibrate", "clean_request", "request", "shapes_request", "traced_request"]
+__all__ = [
+    "anchor_request",
+    "calibrate",
+    "clean_request",
+    "counted_request",
+    "request",
+    "shapes_request",
+    "traced_request",
+]

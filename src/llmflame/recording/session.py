@@ -11,11 +11,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llmflame.probes.counters import Counters, Edge
+from llmflame.probes.memory.heap import Heap
 from llmflame.probes.peak import HighWaterMark
 from llmflame.probes.sections import STEP, Section, prefill_count
 from llmflame.probes.spans import DeviceMemory, Place, SpanLog
 from llmflame.recording.wire import Sink
 from llmflame.store.rows import (
+    GaugeRow,
     HoldingRow,
     MomentRow,
     ProbeReportRow,
@@ -53,6 +55,7 @@ class Session:
         self.sink = sink
         self.counters = Counters()
         self.high_water = HighWaterMark()
+        self.heap = Heap()
         self.device: Device | None = None
         """Known once the libraries are imported: this module must not import torch before that is timed."""
         self.device_name = "cpu"
@@ -65,6 +68,14 @@ class Session:
         """Of the last request."""
         self.last_step: int | None = None
         """Of a request, where that is known before it runs: the index of its last forward call."""
+
+    def beside(self, pass_name: str) -> Session:
+        """Another pass in this process: the same sink, clock, device and request."""
+        other = Session(pass_name, self.sink, self.spans.origin_ns, self.progress)
+        other.device, other.device_name = self.device, self.device_name
+        tokens = self.seen_shape.get("new_tokens")
+        other.last_step = tokens - 1 if isinstance(tokens, int) else None
+        return other
 
     @property
     def on_cuda(self) -> bool:
@@ -113,6 +124,24 @@ class Session:
             if size:
                 self._rows.append(HoldingRow(self.pass_name, moment.id, space, category, owner, size, blocks))
         self._rows += [ReadingRow(self.pass_name, moment.id, *reading) for reading in readings.items()]
+
+    def gauge(self, name: str, value: float | None) -> None:
+        """Gather a reading of now; none where it is not known."""
+        if value is not None:
+            now = time.perf_counter_ns() - self.spans.origin_ns
+            self._rows.append(GaugeRow(self.pass_name, name, now, value))
+
+    def read_floor(self) -> None:
+        """Gather what is still held when a request has ended: it must not grow from one to the next."""
+        use = self.heap.read()
+        self.gauge("heap_bytes", use.used_bytes if use is not None else None)
+        self.gauge_device()
+
+    def gauge_device(self) -> None:
+        """Gather what the device's allocator has given out and what it has reserved, where there is one."""
+        if self.device is not None and (use := self.device.allocator()) is not None:
+            self.gauge("device_allocated_bytes", use.allocated_bytes)
+            self.gauge("device_reserved_bytes", use.reserved_bytes)
 
     def start_peak(self) -> None:
         """Begin a new peak of host and device memory."""

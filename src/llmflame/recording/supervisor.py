@@ -1,4 +1,4 @@
-"""Starts a pass in a child process, stores what it tells, watches its memory, and survives its end."""
+"""Starts a pass in a child process, stores what it tells, has its gauges read, and survives its end."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ from dataclasses import dataclass
 from typing import IO
 
 from llmflame.errors import ProgramFailedError, UsageError
-from llmflame.probes.counters import PAGE_BYTES
+from llmflame.probes.memory_limits import Limits, oom_kills
+from llmflame.recording.gauge_feed import GaugeThread, device_of
+from llmflame.recording.killed import MemoryEvidence, kill_reason, without_dumps
 from llmflame.recording.wire import store
 from llmflame.recording.workload import Workload
-from llmflame.store.rows import GaugeRow, PassRow, Status
+from llmflame.store.rows import PassRow, Status
 from llmflame.store.writer import ProfileWriter
 from llmflame.subjects.checkpoint import Checkpoint
 from llmflame.subjects.environment import own_import_path
 
-GAUGE_INTERVAL_S = 0.05
-"""Read from outside the child, so that watching costs it nothing."""
+GAUGES_STORED_S = 1.0
+"""How often what the gauges' thread has read is written."""
 READ_BYTES = 1 << 20
 GRACE_S = 3.0
-STDERR_TAIL_BYTES = 4096
+STDERR_TAIL_BYTES = 1 << 16
+"""Room for a dumped stack and what the program wrote after it."""
 
 
 @dataclass(slots=True)
 class _Told:
     """What a child said that is not a row."""
 
+    gauges: GaugeThread
     usage: str | None = None
     failure: dict[str, str] | None = None
     done: bool = False
@@ -64,11 +68,14 @@ class PassRunner:
         with tempfile.TemporaryFile() as stderr:
             pipe, child = self._start(pass_name, stderr)
             begin = time.perf_counter_ns()
-            told = _Told()
+            told = _Told(self._gauges_of(pass_name, child.pid))
+            kills = oom_kills(os.getpid())
             row = PassRow(pass_name, "recording", None, child.pid, begin - self._origin_ns, None, None)
             try:
                 self._writer.rows([row])
-                self._listen(pass_name, pipe, child.pid, told)
+                told.gauges.start()
+                self._listen(pipe, told)
+                self._writer.rows(told.gauges.stop())
                 code = child.wait(timeout=GRACE_S)
             except subprocess.TimeoutExpired:
                 code = _kill(child)
@@ -76,10 +83,13 @@ class PassRunner:
                 _kill(child)
                 with contextlib.suppress(Exception):
                     self._writer.rows([_ended(row, begin, "partial", _interruption(error), told)])
+                    self._writer.rows(told.gauges.stop())
                 raise
             finally:
                 os.close(pipe)
-            failure = _failure(told, code, stderr)
+            limit = Limits.of(os.getpid()).cgroup
+            memory = MemoryEvidence(limit.bytes if limit else None, kills, oom_kills(os.getpid()))
+            failure = _failure(told, code, stderr, memory)
             self._writer.rows([_ended(row, begin, "failed" if failure else "complete", failure, told)])
         if told.usage is not None:
             raise UsageError(told.usage)
@@ -115,18 +125,26 @@ class PassRunner:
             stdin.write(json.dumps(order).encode() + b"\n")
         return read_end, child
 
-    def _listen(self, pass_name: str, pipe: int, pid: int, told: _Told) -> None:
+    def _gauges_of(self, pass_name: str, pid: int) -> GaugeThread:
+        return GaugeThread(
+            pass_name,
+            pid,
+            origin_ns=self._origin_ns,
+            interval_s=self._workload.gauge_interval_ms / 1e3,
+            device=device_of(self._workload.device),
+        )
+
+    def _listen(self, pipe: int, told: _Told) -> None:
         """Store messages until the child closes its end of the pipe."""
         buffer = bytearray()
-        gauges: list[GaugeRow] = []
-        due = 0.0
+        due = time.monotonic() + GAUGES_STORED_S
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
-                ready = selector.select(GAUGE_INTERVAL_S)
+                ready = selector.select(GAUGES_STORED_S)
                 if time.monotonic() >= due:
-                    gauges += self._gauge(pass_name, pid)
-                    due = time.monotonic() + GAUGE_INTERVAL_S
+                    self._writer.rows(told.gauges.take())
+                    due = time.monotonic() + GAUGES_STORED_S
                 if not ready:
                     continue
                 chunk = os.read(pipe, READ_BYTES)
@@ -136,10 +154,6 @@ class PassRunner:
                 while (end := buffer.find(b"\n")) >= 0:
                     self._message(bytes(buffer[:end]), told)
                     del buffer[: end + 1]
-                if len(gauges) > 200:
-                    self._writer.rows(gauges)
-                    gauges = []
-        self._writer.rows(gauges)
 
     def _message(self, line: bytes, told: _Told) -> None:
         kind, body = json.loads(line)
@@ -153,21 +167,10 @@ class PassRunner:
             self._progress(body)
         elif kind == "peak":
             told.peak_bytes = body
+        elif kind == "warn_signal":
+            told.gauges.warn_signal = bool(body)
         elif kind == "done":
             told.done = True
-
-    def _gauge(self, pass_name: str, pid: int) -> list[GaugeRow]:
-        now = time.perf_counter_ns() - self._origin_ns
-        try:
-            with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  half the cost
-                fields = file.read(128).split()
-            resident, shared = int(fields[1]) * PAGE_BYTES, int(fields[2]) * PAGE_BYTES
-        except (OSError, IndexError, ValueError):
-            return []
-        return [
-            GaugeRow(pass_name, "rss_bytes", now, resident),
-            GaugeRow(pass_name, "rss_file_bytes", now, shared),
-        ]
 
 
 def _ended(row: PassRow, begin_ns: int, status: Status, reason: str | None, told: _Told) -> PassRow:
@@ -180,20 +183,19 @@ def _ended(row: PassRow, begin_ns: int, status: Status, reason: str | None, told
     )
 
 
-def _failure(told: _Told, code: int, stderr: IO[bytes]) -> str | None:
+def _failure(told: _Told, code: int, stderr: IO[bytes], memory: MemoryEvidence) -> str | None:
     if told.done:  # how long the interpreter takes to clear away a model is no failure of it
         return None
     if told.failure is not None:
         return told.failure["reason"]
     if told.usage is not None:
         return told.usage
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return f"the process was killed by {name}{hint}"
     stderr.seek(0, os.SEEK_END)
     stderr.seek(max(stderr.tell() - STDERR_TAIL_BYTES, 0))
-    lines = stderr.read().decode(errors="replace").strip().splitlines()
+    tail = stderr.read().decode(errors="replace")
+    if code < 0:
+        return kill_reason(code, tail, memory)
+    lines = without_dumps(tail).strip().splitlines()
     return f"the process ended with exit code {code}" + (f": {lines[-1]}" if lines else "")
 
 

@@ -13,10 +13,13 @@ DEFAULT_PROMPT = "Explain in a few sentences how a language model turns a prompt
 DEFAULT_NEW_TOKENS = 64
 SEEDS = range(-(2**63), 2**64)
 """What torch takes as a seed."""
+GAUGE_INTERVALS_MS = (1, 1000)
+"""Reading more often would take a noticeable part of a CPU, more seldom miss what a step holds."""
 
 _TEXT = "text"
 _WHOLE = "a whole number"
 _FLAG = "True or False"
+_NUMBER = "a number"
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "prompt": ((str, NoneType), _TEXT),
     "prompt_tokens": ((int, NoneType), _WHOLE),
@@ -28,6 +31,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "dtype": ((str,), _TEXT),
     "device": ((str,), _TEXT),
     "seed": ((int,), _WHOLE),
+    "gauge_interval_ms": ((int, float), _NUMBER),
 }
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -49,6 +53,8 @@ class Workload:
     device: str = "auto"
     """torch's name; `auto` is CUDA where torch can use it."""
     seed: int = 0
+    gauge_interval_ms: float = 10.0
+    """How often the process' memory is read from outside."""
 
     def check(self, context_tokens: int | None) -> None:
         """Raise UsageError for what can't be run, before anything is."""
@@ -64,6 +70,11 @@ class Workload:
             raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not {self.device[:40]!r}")
         if self.seed not in SEEDS:
             raise UsageError(f"--seed must be from {SEEDS.start} to {SEEDS.stop - 1}, not {self.seed}")
+        shortest, longest = GAUGE_INTERVALS_MS
+        if not shortest <= self.gauge_interval_ms <= longest:
+            raise UsageError(
+                f"--gauge-interval must be from {shortest} to {longest} ms, not {self.gauge_interval_ms:g}"
+            )
         check_context(self.prompt_tokens or 1, self.new_tokens, context_tokens)
 
     def _check_kinds(self) -> None:
@@ -73,7 +84,8 @@ class Workload:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 # Its type alone: the value's own text may be many lines.
                 found = "None" if value is None else f"of type {type(value).__name__}"
-                raise UsageError(f"--{name.replace('_', '-')} must be {wanted}, not {found}")
+                option = name.removesuffix("_ms").replace("_", "-")
+                raise UsageError(f"--{option} must be {wanted}, not {found}")
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name."""

@@ -1,0 +1,178 @@
+"""What a phase's peak is made of. Parts add up to the measured peak; what no part explains is `other`.
+
+A phase's peak is measured in the clean pass. Its parts are who held what when the phase began (a census in
+the same process), plus what a traced window says was taken on top at its own peak.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmflame.analysis.memory.moments import Holders, Moment, Moments, moments
+from llmflame.analysis.memory.series import EMPTY, Series, highest_together, series
+from llmflame.analysis.phases import phase_spans
+from llmflame.store import categories
+from llmflame.store.profile import Profile
+from llmflame.store.rows import Space, SpanRow
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The bytes of one phase's peak in one space, by category and owner."""
+
+    phase: str
+    space: Space
+    peak_bytes: int
+    """Measured: the high-water mark of the resident set, or of the device's memory in use."""
+    holders: Mapping[tuple[str, str], float]
+    """`other` among them: all add up to the peak."""
+    others_bytes: int = 0
+    """Of a device: what was in use before this process came, and is not in the peak of the process."""
+
+    def of(self, category: str) -> float:
+        """Bytes of a category."""
+        return sum(size for (name, _), size in self.holders.items() if name == category)
+
+    @property
+    def residual_share(self) -> float:
+        """What no holder explains, or what holders say too much, as a share of the peak."""
+        return abs(self.of(categories.OTHER)) / self.peak_bytes if self.peak_bytes else 0.0
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """Categories that hold something, in their order."""
+        return [(name, size) for name in categories.ORDER if (size := self.of(name))]
+
+
+def compositions(profile: Profile) -> list[Composition]:
+    """One for each phase and space of which enough was recorded."""
+    known, gauges = moments(profile), series(profile, "clean")
+    found = []
+    for span in phase_spans(profile):
+        base = known.before(span.name)
+        if base is None:
+            continue
+        if span.peak_rss_bytes:
+            found.append(_host(span, base, known, gauges, profile))
+        if span.device_peak_bytes and "device_used_bytes" in base.readings:
+            found.append(_device(span, base, known, gauges, profile))
+    return found
+
+
+def run_peak(found: list[Composition], space: Space) -> Composition | None:
+    """The phase with the highest peak."""
+    return max((one for one in found if one.space == space), key=lambda one: one.peak_bytes, default=None)
+
+
+def _on_top(
+    holders: Holders, space: Space, span: SpanRow, base: Moment, known: Moments, profile: Profile
+) -> float:
+    """Add what a traced window took on top at its peak; returns how much that was."""
+    phase = "decode" if span.name == "warmup" else span.name
+    peak = known.peak(phase)
+    if peak is None or phase not in ("prefill", "decode"):
+        return 0.0
+    stretch = _cache_growth(profile, peak, base)
+    taken = 0.0
+    for (category, owner), size in peak.held[space].items():
+        if category == categories.KV_CACHE:
+            size *= stretch
+        if size < 0:
+            _give_back(holders, category, -size)
+        else:
+            holders[category, owner] = holders.get((category, owner), 0.0) + size
+        taken += size
+    return taken
+
+
+def _give_back(holders: Holders, category: str, size: float) -> None:
+    """Take away from whoever holds most of a category."""
+    for key in sorted((k for k in holders if k[0] == category), key=lambda k: -holders[k]):
+        part = min(holders[key], size)
+        holders[key] -= part
+        size -= part
+    if size:
+        holders[category, ""] = holders.get((category, ""), 0.0) - size
+
+
+def _cache_growth(profile: Profile, peak: Moment, base: Moment) -> float:
+    """How much longer the cache is at the phase's last step than in the window that was traced."""
+    lengths = {
+        span.step: span.kv_tokens
+        for span in profile.spans
+        if span.pass_name == "memory" and span.name == "step" and span.kv_tokens is not None
+    }
+    here, there = lengths.get(peak.row.step), lengths.get(base.row.step)
+    return there / here if here and there else 1.0
+
+
+def _host(
+    span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series], profile: Profile
+) -> Composition:
+    assert span.peak_rss_bytes is not None
+    holders: Holders = defaultdict(float, base.held["host"])
+    if span.name == "load":
+        _load_peak(holders, span, base, gauges)
+    taken = _on_top(holders, "host", span, base, known, profile)
+    slack = sum(size for (category, _), size in holders.items() if category == categories.SLACK)
+    rest = span.peak_rss_bytes - (sum(holders.values()) - slack)
+    # What was taken came from the free chunks or from new pages: which, the allocator does not say.
+    kept = min(max(rest, slack - max(taken, 0.0), 0.0), slack)
+    for key in [key for key in holders if key[0] == categories.SLACK]:
+        holders[key] *= kept / slack if slack else 0.0
+    return _settled(span, "host", span.peak_rss_bytes, holders)
+
+
+def _load_peak(holders: Holders, span: SpanRow, base: Moment, gauges: Mapping[str, Series]) -> None:
+    """While a checkpoint is loaded its mapped pages are resident beside what is made of them."""
+    names = ("anonymous_bytes", "file_bytes")
+    highest = highest_together([gauges.get(name, EMPTY) for name in names], span)
+    if highest is None or any(name not in base.readings for name in names):
+        return
+    anonymous, pages = (now - base.readings[name] for now, name in zip(highest, names, strict=True))
+    if pages > 0:
+        holders[categories.CHECKPOINT, "while it is read"] += pages
+    if anonymous > 0:
+        holders[categories.TEMPORARIES, "while loading"] += anonymous
+    elif anonymous < 0:
+        _give_back(holders, categories.WEIGHTS, -anonymous)
+
+
+def _device(
+    span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series], profile: Profile
+) -> Composition:
+    assert span.device_peak_bytes is not None
+    holders: Holders = defaultdict(float, base.held["device"])
+    _on_top(holders, "device", span, base, known, profile)
+    for key in [key for key in holders if key[0] == categories.SLACK]:
+        del holders[key]
+    end = known.find("memory", span.name, "end", last=True) or base
+    reserved = max(moment.readings.get("device_reserved_bytes", 0) for moment in (base, end))
+    used = max(moment.readings.get("device_used_bytes", 0) for moment in (base, end))
+    others = _others(base, gauges, used)
+    holders[categories.OTHER, "allocated, but not explained"] = span.device_peak_bytes - sum(holders.values())
+    holders[categories.SLACK, "reserved, but not in use"] = max(reserved - span.device_peak_bytes, 0)
+    holders[categories.CONTEXT, ""] = max(used - others - reserved, 0)
+    whole = max(reserved, span.device_peak_bytes) + holders[categories.CONTEXT, ""]
+    return _settled(span, "device", round(whole), holders, others)
+
+
+def _others(base: Moment, gauges: Mapping[str, Series], used: int) -> int:
+    """Device memory that is not this process': all in use before it came, unless the driver lists its own."""
+    own = gauges.get("device_process_bytes", EMPTY).at(base.row.time_ns)
+    if own:
+        return max(used - round(own), 0)
+    before = gauges.get("device_used_bytes", EMPTY)
+    return round(before.values[0]) if before.values else 0
+
+
+def _settled(span: SpanRow, space: Space, peak: int, holders: Holders, others: int = 0) -> Composition:
+    """Whole bytes, and `other` for the rest."""
+    whole = {key: float(round(size)) for key, size in holders.items() if round(size)}
+    rest = peak - sum(whole.values())
+    if rest:
+        key = (categories.OTHER, "explained by no holder")
+        whole[key] = whole.get(key, 0.0) + rest
+    return Composition(span.name, space, peak, whole, others)

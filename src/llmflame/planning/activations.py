@@ -1,0 +1,145 @@
+"""A request on tensors without data: prefill and the last decode step, with every allocation counted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from llmflame.planning.attention import AttentionWithoutScores, Kernels
+from llmflame.planning.request import Footprint, Peak, Request
+from llmflame.planning.storages import StorageMeter, live_at_peak
+
+_DEPTH = 6
+"""A cache object holds its tensors no deeper than this."""
+
+
+def simulate(model: Any, request: Request, kernels: Kernels) -> Footprint:
+    """Run the request on a model of the meta device and count. Raises whatever the model's code raises.
+
+    As `generate` runs it greedily: logits of the last position only, converted to float32, the scores kept
+    until the next step's replace them. No mask: the model makes what its attention needs.
+    """
+    run = _Run(model, request, kernels)
+    try:
+        return run.footprint()
+    finally:
+        run.close()
+
+
+def tensors_in(value: object, depth: int = _DEPTH) -> Iterator[torch.Tensor]:
+    """All tensors that an object holds in its attributes, lists, tuples and dicts."""
+    if isinstance(value, torch.Tensor):
+        yield value
+        return
+    if depth == 0 or isinstance(value, str | bytes | int | float | type(None) | type | torch.dtype):
+        return
+    parts: Any = ()
+    if isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, list | tuple | set):
+        parts = value
+    elif hasattr(value, "__dict__"):
+        parts = vars(value).values()
+    for part in parts:
+        yield from tensors_in(part, depth - 1)
+
+
+class _Run:
+    """One request and its meter."""
+
+    def __init__(self, model: Any, request: Request, kernels: Kernels) -> None:
+        self._model, self._request, self._kernels = model, request, kernels
+        self._accepted = set(inspect.signature(model.forward).parameters)
+        self._meter = StorageMeter([*model.parameters(), *model.buffers()])
+        self._hooks = self._meter.attach(model)
+
+    def close(self) -> None:
+        """Leave the model as it was."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def footprint(self) -> Footprint:
+        """Prefill, then the last decode step beside a cache of its length."""
+        request, meter = self._request, self._meter
+        with torch.no_grad(), AttentionWithoutScores(self._kernels), meter:
+            ids, mask, positions = (self._numbers(request.prompt_tokens) for _ in range(3))
+            cache = self._new_cache(request.prompt_tokens + request.new_tokens)
+            begin = 0
+            scores, cache, logits = self._step(ids, positions, cache)
+            kept = meter.identities(tensors_in(cache))
+            prefill = self._peak(begin, kept, logits)
+            kv_prefill = self._bytes(kept)
+            del ids, mask, positions
+            if request.cached_tokens > request.prompt_tokens + 1 and not request.static_cache:
+                del cache
+                cache = self._longer_cache(request.cached_tokens - 1)
+                kept = meter.identities(tensors_in(cache))
+            ids, mask, positions = (self._numbers(request.cached_tokens) for _ in range(3))
+            begin = len(meter.events)
+            last = self._step(ids[:, -1:], positions[:, -1:], cache)
+            del scores
+            after = meter.identities(tensors_in(last[1]))
+            decode = self._peak(begin, kept | after, last[2])
+            return Footprint(
+                prefill=prefill,
+                decode=decode,
+                kv_bytes=self._bytes(after),
+                kv_bytes_per_token=kv_prefill / (request.batch * request.prompt_tokens),
+                method="simulation",
+            )
+
+    def _numbers(self, tokens: int) -> torch.Tensor:
+        return torch.empty(self._request.batch, tokens, dtype=torch.int64, device="meta")
+
+    def _new_cache(self, tokens: int) -> Any:
+        if not self._request.static_cache:
+            return None
+        from transformers import StaticCache
+
+        return StaticCache(config=self._model.config, max_cache_len=tokens)
+
+    def _step(
+        self, ids: torch.Tensor, positions: torch.Tensor, cache: Any
+    ) -> tuple[torch.Tensor, Any, set[int]]:
+        """One call of the model and the choice of its token: the scores, the cache, the logits' storages."""
+        options: dict[str, Any] = {"use_cache": True}
+        if "position_ids" in self._accepted:
+            options["position_ids"] = positions
+        if "logits_to_keep" in self._accepted:
+            options["logits_to_keep"] = 1
+        if cache is not None:
+            options["past_key_values"] = cache
+        output = self._model(input_ids=ids, **options)
+        logits = self._meter.identities([output.logits])
+        scores = output.logits[:, -1].to(copy=True, dtype=torch.float32)
+        scores.argmax(dim=-1)
+        held = getattr(output, "past_key_values", None)
+        return scores, held if held is not None else getattr(output, "cache_params", None), logits
+
+    def _longer_cache(self, tokens: int) -> Any:
+        """The cache that the last step finds: made by a prefill and one step, which cuts off what slides out."""
+        ids = self._numbers(tokens)
+        _, cache, _ = self._step(ids[:, 1:], ids[:, 1:], None)
+        return self._step(ids[:, :1], ids[:, :1], cache)[1]
+
+    def _bytes(self, identities: set[int]) -> int:
+        return sum(size for identity, size in self._meter.events if size > 0 and identity in identities)
+
+    def _peak(self, begin: int, cache: set[int], logits: set[int]) -> Peak:
+        meter = self._meter
+        live = live_at_peak(meter.events, begin, len(meter.events))
+        amounts = {"kv_cache": 0, "activations": 0, "temporaries": 0, "tensors": 0, "logits": 0}
+        for identity, size in live.items():
+            if identity in cache:
+                amounts["kv_cache"] += size
+            elif identity in meter.outside:
+                amounts["tensors"] += size
+            elif identity in meter.survivors:
+                amounts["activations"] += size
+                amounts["logits"] += size if identity in logits else 0
+            else:
+                amounts["temporaries"] += size
+        return Peak(**amounts)

@@ -1,0 +1,43 @@
+"""What a process holds beside its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+CONTEXT_BYTES = 600 * MIB
+"""An estimate: contexts of current drivers with torch's and cuBLAS' kernels take some 400 to 700 MiB."""
+_WORKSPACES = (
+    ((9, 0), (10, 0), 32 * MIB, "torch's default for cuBLAS on compute capability 9.x"),
+    ((0, 0), (99, 0), 8_519_680, "torch's default for cuBLAS, CUBLAS_WORKSPACE_CONFIG=:4096:2:16:8"),
+)
+"""From a compute capability on, up to another: bytes, and where they come from. The first that fits counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Bytes, and where they come from in words."""
+
+    bytes: int
+    formula: str
+    estimated: bool = False
+
+
+def context() -> Amount:
+    """Device memory of a process that uses CUDA, its tensors apart."""
+    return Amount(CONTEXT_BYTES, "a CUDA context with torch's and cuBLAS' kernels: 600 MiB assumed", True)
+
+
+def workspace(capability: tuple[int, int]) -> Amount:
+    """What cuBLAS keeps from torch's allocator from the first matrix product on, one stream."""
+    return next(
+        Amount(size, source) for least, below, size, source in _WORKSPACES if least <= capability < below
+    )
+
+
+def runtime() -> Amount:
+    """Python and libraries: the resident set of this process, which holds no tensors with data."""
+    import psutil
+
+    resident = psutil.Process().memory_info().rss
+    return Amount(resident, "resident set of this process with torch and transformers imported", True)

@@ -1,0 +1,98 @@
+"""A request in which nothing is timed: who holds the memory, before and after its phases and at every
+step."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmflame.probes.memory.census import Census, take_census
+from llmflame.probes.memory.tensors import cache_storages
+from llmflame.probes.sections import STEP, RequestProbe, Section
+from llmflame.recording.session import Peaks, Session, log_request
+
+FLOOR = "request"
+"""The phase of the moments before and after a whole request."""
+
+
+@dataclass(slots=True)
+class MemoryWatcher:
+    """Counts at the request's ends, at the ends of prefill, and around the last step; reads at every step."""
+
+    session: Session
+    root: Any
+    cache: Callable[[], Any] = lambda: None
+    step_peaks: dict[int | None, Peaks] = field(default_factory=dict)
+
+    def opening(self, name: str, index: int | None) -> bool:
+        """Count, read, and begin a new peak."""
+        if name == STEP:
+            if index in (0, 1, self.session.last_step):
+                self.count("decode" if index else "prefill", index, "begin")
+            self.read_step()
+        self.session.start_peak()
+        return True
+
+    def closing(self, name: str, index: int | None) -> bool:
+        """Read the peak; count where the request's last step has ended, while its cache lives."""
+        if name == STEP:
+            self.step_peaks[index] = self.session.peak()
+            if index == self.session.last_step:
+                self.read_step()
+                self.count("decode" if index else "prefill", index, "end")
+        return True
+
+    def read_step(self) -> None:
+        """What a step's edge costs a microsecond or two to know."""
+        session, use = self.session, self.session.heap.read()
+        session.gauge("heap_bytes", use.used_bytes if use is not None else None)
+        cached = sum(storage.bytes for storage in cache_storages(self.cache()))
+        session.gauge("kv_cache_bytes", cached)
+        session.gauge_device()
+
+    def count(self, phase: str, step: int | None, when: str) -> Census:
+        """A census, stored as a moment."""
+        census = take_census(self.root, self.cache(), self.session.device_name, self.session.heap)
+        moment = self.session.moment(phase=phase, step=step, when=when)
+        self.session.held(moment, census.held, census.readings)
+        return census
+
+
+def take_moment(session: Session, root: Any, phase: str, when: str = "end") -> None:
+    """Who holds the memory between phases."""
+    MemoryWatcher(session, root).count(phase, None, when)
+    session.flush()
+
+
+@contextlib.contextmanager
+def memory_request(session: Session, root: Any) -> Any:
+    """One counted request; what runs inside marks its sections on the probe."""
+    gc.collect()  # what earlier requests left to the collector is not this one's
+    watcher = MemoryWatcher(session, root)
+    probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
+    watcher.cache = lambda: probe.cache
+    watcher.count(FLOOR, None, "begin")
+    probe.attach(root)
+    try:
+        yield probe
+        sections: list[Section] = probe.finish()
+    except BaseException:
+        probe.abort()
+        raise
+    finally:
+        probe.detach()
+    gc.collect()
+    watcher.count(FLOOR, None, "end")
+    treatments = {(section.name, section.index): "counted" for section in sections}
+    log_request(
+        session,
+        sections,
+        repetition=0,
+        peaks={},
+        treatments=treatments,  # type: ignore[arg-type]
+        step_peaks=watcher.step_peaks,
+    )
+    session.flush()
