@@ -64,32 +64,39 @@ class _Run:
     def footprint(self) -> Footprint:
         """Prefill, then the last decode step beside a cache of its length."""
         request, meter = self._request, self._meter
-        with torch.no_grad(), AttentionWithoutScores(self._kernels), meter:
-            ids, mask, positions = (self._numbers(request.prompt_tokens) for _ in range(3))
-            cache = self._new_cache(request.prompt_tokens + request.new_tokens)
-            begin = 0
-            scores, cache, logits = self._step(ids, positions, cache)
+        with torch.no_grad(), AttentionWithoutScores(self._kernels):
+            with meter:
+                inputs = self._inputs(request.prompt_tokens)
+                cache = self._new_cache(request.prompt_tokens + request.new_tokens)
+                scores, cache, logits = self._step(inputs[0], inputs[-1], cache)
             kept = meter.identities(tensors_in(cache))
-            prefill = self._peak(begin, kept, logits)
-            kv_prefill = self._bytes(kept)
-            del ids, mask, positions
+            prefill = self._peak(0, kept, logits)
+            kv_prefill = meter.bytes_of(kept)
+            del inputs
             if request.cached_tokens > request.prompt_tokens + 1 and not request.static_cache:
                 del cache
+                # How the cache grew in between is not counted: a step leaves nothing else behind.
                 cache = self._longer_cache(request.cached_tokens - 1)
+                meter.adopt(tensors_in(cache))
                 kept = meter.identities(tensors_in(cache))
-            ids, mask, positions = (self._numbers(request.cached_tokens) for _ in range(3))
-            begin = len(meter.events)
-            last = self._step(ids[:, -1:], positions[:, -1:], cache)
-            del scores
-            after = meter.identities(tensors_in(last[1]))
-            decode = self._peak(begin, kept | after, last[2])
+            with meter:
+                inputs = self._inputs(request.cached_tokens)
+                begin = len(meter.events)
+                last, cache, logits = self._step(inputs[0][:, -1:], inputs[-1][:, -1:], cache)
+            after = meter.identities(tensors_in(cache))
+            decode = self._peak(begin, kept | after, logits)
+            del scores, last
             return Footprint(
                 prefill=prefill,
                 decode=decode,
-                kv_bytes=self._bytes(after),
+                kv_bytes=meter.bytes_of(after),
                 kv_bytes_per_token=kv_prefill / (request.batch * request.prompt_tokens),
                 method="simulation",
             )
+
+    def _inputs(self, tokens: int) -> list[torch.Tensor]:
+        """Token ids, attention mask and position ids, as `generate` holds them during a step."""
+        return [self._numbers(tokens) for _ in range(3)]
 
     def _numbers(self, tokens: int) -> torch.Tensor:
         return torch.empty(self._request.batch, tokens, dtype=torch.int64, device="meta")
@@ -124,9 +131,6 @@ class _Run:
         ids = self._numbers(tokens)
         _, cache, _ = self._step(ids[:, 1:], ids[:, 1:], None)
         return self._step(ids[:, :1], ids[:, :1], cache)[1]
-
-    def _bytes(self, identities: set[int]) -> int:
-        return sum(size for identity, size in self._meter.events if size > 0 and identity in identities)
 
     def _peak(self, begin: int, cache: set[int], logits: set[int]) -> Peak:
         meter = self._meter

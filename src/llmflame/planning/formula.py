@@ -57,7 +57,7 @@ def footprint(shape: Shape, request: Request, element_bytes: int, attention: str
     begin, end = (
         Peak(
             kv_cache=held + extra,
-            activations=max(layer - 0, 0),
+            activations=layer,
             temporaries=0,
             tensors=_INPUTS * ID_BYTES * batch * length + scores,
         )

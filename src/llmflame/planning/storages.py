@@ -37,10 +37,20 @@ class StorageMeter(TorchDispatchMode):
     ) -> Any:
         """Run the operator and look at what it returns."""
         result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self._see(leaf)
+        if isinstance(result, torch.Tensor):
+            self._see(result)
+        else:
+            self.adopt(leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
         return result
+
+    def adopt(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Count tensors from now on, whoever made them."""
+        for tensor in tensors:
+            self._see(tensor)
+
+    def bytes_of(self, identities: set[int]) -> int:
+        """The sizes of some storages, released ones included."""
+        return sum(size for identity, size in self.events if size > 0 and identity in identities)
 
     def attach(self, model: torch.nn.Module) -> list[RemovableHandle]:
         """Follow the calls of a model's modules until the hooks that are returned are removed."""

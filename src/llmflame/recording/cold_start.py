@@ -28,6 +28,10 @@ def import_and_load(
     """The pipeline, with both phases recorded. Raises UsageError for a device or folder that won't do."""
     with importing(session, "import") as phase:
         import_libraries(phase.part)
+    if session.pass_name == "clean":
+        from llmflame.recording.memory import take_moment
+
+        take_moment(session, None, "import")
     session.device_name = resolve_device(workload.device)
     cached = cached_share(checkpoint.weight_files)
     session.report("page cache", "weights cached before load", cached, "share")

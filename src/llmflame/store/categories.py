@@ -28,6 +28,8 @@ PINNED: Final = "pinned"
 """Page-locked host memory that devices copy from."""
 RUNTIME: Final = "Python and libraries"
 """Python's objects, the heap of native code, and resident pages of mapped libraries."""
+LIBRARIES: Final = "mapped libraries and files"
+"""Of `RUNTIME`: the owner of files' pages."""
 OTHER: Final = "other"
 """What none of the above explains: the measured peak less their sum. Below 0 where they say too much."""
 

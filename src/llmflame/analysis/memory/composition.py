@@ -18,6 +18,10 @@ from llmflame.store.profile import Profile
 from llmflame.store.rows import Space, SpanRow
 
 
+_LOADING = ("load", "warmup")
+_LIBRARIES = (categories.RUNTIME, categories.LIBRARIES)
+
+
 @dataclass(frozen=True, slots=True)
 class Composition:
     """The bytes of one phase's peak in one space, by category and owner."""
@@ -113,8 +117,7 @@ def _host(
 ) -> Composition:
     assert span.peak_rss_bytes is not None
     holders: Holders = defaultdict(float, base.held["host"])
-    if span.name == "load":
-        _load_peak(holders, span, base, gauges)
+    _pages(holders, span, base, gauges)
     taken = _on_top(holders, "host", span, base, known, profile)
     slack = sum(size for (category, _), size in holders.items() if category == categories.SLACK)
     rest = span.peak_rss_bytes - (sum(holders.values()) - slack)
@@ -125,18 +128,26 @@ def _host(
     return _settled(span, "host", span.peak_rss_bytes, holders)
 
 
-def _load_peak(holders: Holders, span: SpanRow, base: Moment, gauges: Mapping[str, Series]) -> None:
-    """While a checkpoint is loaded its mapped pages are resident beside what is made of them."""
+def _pages(holders: Holders, span: SpanRow, base: Moment, gauges: Mapping[str, Series]) -> None:
+    """The kernel brings pages of files in and takes them away: what was resident at the peak is what counts.
+
+    Those of a checkpoint stay beside what is made of them until its file is closed.
+    """
     names = ("anonymous_bytes", "file_bytes")
     highest = highest_together([gauges.get(name, EMPTY) for name in names], span)
     if highest is None or any(name not in base.readings for name in names):
         return
     anonymous, pages = (now - base.readings[name] for now, name in zip(highest, names, strict=True))
-    if pages > 0:
+    if span.name in _LOADING and pages > 0:
         holders[categories.CHECKPOINT, "while it is read"] += pages
-    if anonymous > 0:
+    elif pages:
+        files = [key for key in holders if key[0] == categories.CHECKPOINT or key == _LIBRARIES]
+        known = sum(holders[key] for key in files)
+        for key in files:
+            holders[key] = max(holders[key] + pages * holders[key] / known, 0.0)
+    if span.name == "load" and anonymous > 0:
         holders[categories.TEMPORARIES, "while loading"] += anonymous
-    elif anonymous < 0:
+    elif span.name == "load" and anonymous < 0:
         _give_back(holders, categories.WEIGHTS, -anonymous)
 
 

@@ -58,7 +58,7 @@ _REQUEST = (("memory", "request", "begin"), ("memory", "prefill", "begin"))
 _BASES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "import": (("clean", "import", "end"),),
     "load": (("clean", "load", "end"),),
-    "warmup": (("memory", "decode", "begin"), *_REQUEST),
+    "warmup": (("clean", "load", "end"), *_REQUEST),
     "tokenize": _REQUEST,
     "prepare": _REQUEST,
     "prefill": (("memory", "prefill", "begin"),),

@@ -25,7 +25,6 @@ MOST_OWNERS = 200
 """Of one category: the smaller ones beyond are one owner, so that a file does not grow with a program's
 objects."""
 REST = "others"
-LIBRARIES = "mapped libraries and files"
 PYTHON = "Python's small objects"
 NATIVE = "native heap and larger objects"
 NOT_A_WEIGHT = "read, but not held by a parameter"
@@ -144,7 +143,7 @@ def _mapped(census: Census, mappings: Iterable[Mapping], in_files: dict[int, lis
             census.add("host", categories.CHECKPOINT, storage.owner, size)
         census.add("host", categories.CHECKPOINT, NOT_A_WEIGHT, max(mapping.resident_bytes - named, 0))
     census.readings["file_bytes"] = pages
-    census.add("host", categories.RUNTIME, LIBRARIES, libraries)
+    census.add("host", categories.RUNTIME, categories.LIBRARIES, libraries)
 
 
 def _device(census: Census, found: Sequence[Storage], index: int) -> None:

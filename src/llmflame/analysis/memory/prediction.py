@@ -1,0 +1,64 @@
+"""What was predicted from the configuration beside what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmflame.analysis.memory.composition import Composition
+from llmflame.store import categories
+from llmflame.store.profile import Profile
+from llmflame.store.rows import Space
+
+COMPARED = (categories.WEIGHTS, categories.KV_CACHE)
+"""Categories that are predicted exactly."""
+STEP_OWN = "activations and temporaries"
+"""Predicted together: how a module's code splits them is its own affair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One prediction and its measurement."""
+
+    phase: str
+    space: Space
+    category: str
+    predicted_bytes: int
+    measured_bytes: float
+    formula: str
+
+    @property
+    def error(self) -> float | None:
+        """By how much the prediction is off, as a share of what was measured; None where nothing was."""
+        if not self.measured_bytes:
+            return None
+        return (self.predicted_bytes - self.measured_bytes) / self.measured_bytes
+
+
+def compare(profile: Profile, found: list[Composition]) -> list[Compared]:
+    """Predictions of phases that were measured, category by category, and their totals."""
+    rows = []
+    for composition in found:
+        mine = [
+            row
+            for row in profile.predictions
+            if (row.phase, row.space) == (composition.phase, composition.space)
+        ]
+        if not mine:
+            continue
+        merged: dict[str, tuple[int, float, str]] = {}
+        for row in mine:
+            name = STEP_OWN if row.category in _STEP else row.category
+            predicted, measured, formula = merged.get(name, (0, 0.0, row.formula))
+            merged[name] = (predicted + row.bytes, measured, formula)
+        for name, (predicted, _, formula) in merged.items():
+            wanted = _STEP if name == STEP_OWN else (name,)
+            measured = sum(composition.of(category) for category in wanted)
+            rows.append(Compared(composition.phase, composition.space, name, predicted, measured, formula))
+        total = sum(row.bytes for row in mine)
+        rows.append(
+            Compared(composition.phase, composition.space, "total", total, composition.peak_bytes, "the sum")
+        )
+    return rows
+
+
+_STEP = (categories.ACTIVATIONS, categories.TEMPORARIES)
