@@ -13,7 +13,7 @@ from llmflame.probes.charge import charge
 from llmflame.probes.events import DeviceDetail, TraceEvent
 from llmflame.probes.eventtree import Modules, read_trace
 from llmflame.probes.tracing import Recorded, Window, part
-from llmflame.probes.transfers import transfer_rows
+from llmflame.probes.transfers import Kind, transfer_rows
 from llmflame.store.rows import TransferRow
 from tests.probes.made_traces import event, trace
 from tests.probes.native_events import events_of
@@ -49,12 +49,19 @@ def rows(*roots: TraceEvent) -> list[TransferRow]:
     return transfer_rows(trace(*roots), "anatomy", "load")
 
 
-def row(kind: str, source: str, target: str, read: int, written: int, wall: int, **more: Any) -> TransferRow:
+def row(kind: Kind, source: str, target: str, read: int, written: int, wall: int, **more: Any) -> TransferRow:
     named = {"part": "", "pinned": None, "calls": 1} | more
     return TransferRow(
-        "anatomy", "load", kind=kind, source=source, target=target, source_bytes=read, target_bytes=written,
-        wall_ns=wall, **named,
-    )  # type: ignore[arg-type]  # fmt: skip
+        "anatomy",
+        "load",
+        kind=kind,
+        source=source,
+        target=target,
+        source_bytes=read,
+        target_bytes=written,
+        wall_ns=wall,
+        **named,
+    )
 
 
 def test_alike_transfers_of_a_part_are_one_row() -> None:
@@ -158,10 +165,9 @@ def test_an_expanded_source_is_read_once() -> None:
 
 
 def test_without_inputs_the_devices_copies_say_what_they_know() -> None:
+    works = memcpy("Memcpy HtoD (Pageable -> Device)", 9, 64), memcpy("Memset", 9)
     assert rows(
-        event(
-            "op", "aten::copy_", 110, 120, memcpy("Memcpy HtoD (Pageable -> Device)", 9, 64), memcpy("Memset", 9)
-        ),
+        event("op", "aten::copy_", 110, 120, *works),
         memcpy("Memcpy DtoH (Device -> Pinned)", 4, 16),
         memcpy("Memcpy DtoD (Device -> Device)", 2),
         event("op", "aten::copy_", 110, 120),

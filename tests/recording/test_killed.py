@@ -71,7 +71,12 @@ def test_frames_of_libraries_alone_are_better_than_none() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "RuntimeError: no", 'Traceback:\n  File "a.py", line 3, in f\n', "Stack (most recent call first):\n"],
+    [
+        "",
+        "RuntimeError: no",
+        'Traceback:\n  File "a.py", line 3, in f\n',
+        "Stack (most recent call first):\n",
+    ],
 )
 def test_no_dump_no_frame(text: str) -> None:
     assert innermost_frame(text) is None

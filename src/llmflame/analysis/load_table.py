@@ -100,9 +100,9 @@ def _notes(profile: Profile, load: LoadAnatomy) -> list[str]:
         return notes
     if load.moves:
         notes.append(
-            "Times of the host are those of a traced load by one thread, scaled to the undisturbed one, whose "
-            "threads may overlap; a device's are its own. A copy within one memory reads and writes: its rate "
-            "counts both."
+            "Times of the host are those of a traced load by one thread, scaled to the undisturbed one, "
+            "whose threads may overlap; a device's are its own. A copy within one memory reads and writes: "
+            "its rate counts both."
         )
     large = any(one.row.target_bytes >= NOTABLE_BYTES for one in load.moves)
     if not large and str(profile.subject.get("device")) == "cpu":

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from llmflame.cli.machine import machine
+from llmflame.cli.plan import plan
 from llmflame.cli.profile import profile
 from llmflame.cli.report import report
 from llmflame.cli.show import show
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for command in (profile, show, report):
     app.command()(command)
+app.command(short_help="Say whether a model fits into memory, without loading it.")(plan)
 app.command(short_help="Show what this machine is, and what limits it.")(machine)
 
 

@@ -1,8 +1,8 @@
 """Mappings of memory: which are of files, and what is left of them when parts are given back.
 
-A record of a mapping says its address and size, not what it maps. Where it still exists when the process' own
-list of mappings is read, at a phase's edge, the list says it: that is exact. One that was gone by then is taken
-for a file's where it has the size of a weight file to the byte: that is a rule.
+A record of a mapping says its address and size, not what it maps. Where it still exists when the system's list
+of mappings is read, at a phase's edge, the list says it: that is exact. One that was gone by then is taken for
+a file's where it has the size of a weight file to the byte: that is a rule.
 """
 
 from __future__ import annotations
@@ -117,9 +117,10 @@ class Kinds:
 def kinds_of_mappings(
     records: Iterable[Record], lists: Iterable[bytes | None], sizes: Container[int]
 ) -> Kinds:
-    """Tell the mappings apart. `lists` has, for each mark, what the system listed right after it, if it was asked.
+    """Tell the mappings apart; `sizes` are those of weight files.
 
-    Marks are the mappings of `mark_bytes`, in order.
+    `lists` has by mark what the system listed right after it, None where it wasn't asked. Marks are the
+    mappings of `mark_bytes`, in order.
     """
     kinds = Kinds({})
     live: dict[int, tuple[int, int]] = {}

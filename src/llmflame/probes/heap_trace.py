@@ -1,7 +1,7 @@
 """Reads what memray noted of a run: by phase, which stack asked for how much, and what was held at the peak.
 
-memray's records say neither when they were made nor in which phase, but they are in order, and the recorder left
-marks among them at each edge (`heap_follower.Marks`): no clocks are compared.
+memray's records say neither when they were made nor in which phase, but they are in order, and the recorder
+left marks among them at each edge (`heap_follower.Marks`): no clocks are compared.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from llmflame.store.observed import FrameKey, ObservedTree
 FREE = 5
 """memray's number of this call; what is greater than it, and smaller than `MMAP`, allocates."""
 NO_PHASE = -1
+RECORDS_OF_MARK = 2
+"""It is mapped and given back."""
 
 
 @dataclass(slots=True)
@@ -64,8 +66,11 @@ class HeapReading:
 def read_heap(
     records: Iterable[Record], labels: Sequence[str | None], kinds: Mapping[int, Kind], main_thread: int
 ) -> HeapReading:
-    """Add up a run's records. `labels` says by mark which phase begins there (None: none does), `kinds` by its
-    place among the mappings which one isn't the heap's."""
+    """Add up a run's records.
+
+    `labels` says by mark which phase begins there (None: none does), `kinds` by its place among the mappings
+    what one is that isn't the heap's.
+    """
     walk = _Walk(labels, kinds, main_thread)
     for record in records:
         walk.take(record)
@@ -97,8 +102,6 @@ class _Walk:
         """Add one record."""
         allocator = record.allocator
         self._reading.records += 1
-        if self._phase is not None:
-            self._phase.records += 1
         if allocator == FREE:
             self._free(record.address)
         elif allocator < MMAP:
@@ -110,7 +113,7 @@ class _Walk:
 
     def finish(self) -> HeapReading:
         """The sums."""
-        self._end_phase()
+        self._end_phase(self._reading.records - self._reading.marks * RECORDS_OF_MARK)
         self._reading.end_bytes = self._total
         return self._reading
 
@@ -194,16 +197,19 @@ class _Walk:
         reading.marks_without_stack += not record.stack_trace(1)
         if self._phase is not None and label == self._phase.name:
             return
-        self._end_phase()
+        before = reading.records - (reading.marks - 1) * RECORDS_OF_MARK - 1
+        self._end_phase(before)
         if label is not None:
-            self._phase = HeapPhase(label, len(reading.phases), self._total, peak_bytes=self._total)
+            self._phase = HeapPhase(label, len(reading.phases), self._total, -before, peak_bytes=self._total)
 
-    def _end_phase(self) -> None:
+    def _end_phase(self, records: int) -> None:
+        """`records` is how many there were so far, without the marks'."""
         phase, self._phase = self._phase, None
         if phase is None:
             return
         since = self._since
         phase.held = {stack: size for stack, now in self._held.items() if (size := now - since.get(stack, 0))}
+        phase.records += records
         phase.end_bytes = self._total
         since.clear()
         self._reading.phases.append(phase)

@@ -1,4 +1,4 @@
-"""The pass in which every allocation of the process is followed, for bytes alone: its times are not the program's.
+"""The pass in which every allocation of the process is followed, for bytes alone: its times mean nothing.
 
 It runs once, without a warm-up: import, load, one request.
 """

@@ -17,7 +17,6 @@ from llmflame.store import categories
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space, SpanRow
 
-
 _LOADING = ("load", "warmup")
 _LIBRARIES = (categories.RUNTIME, categories.LIBRARIES)
 

@@ -21,9 +21,9 @@ from llmflame.probes.memory.tensors import Storage, storages
 from llmflame.store import categories
 from llmflame.store.rows import Space
 
-MOST_OWNERS = 200
-"""Of one category: the smaller ones beyond are one owner, so that a file does not grow with a program's
-objects."""
+MOST_OWNERS = 100
+"""Of tensors that belong to nobody: the smaller ones beyond are one owner, so that a file does not grow with a
+program's objects."""
 REST = "others"
 PYTHON = "Python's small objects"
 NATIVE = "native heap and larger objects"
@@ -167,6 +167,8 @@ def _shorten(census: Census) -> None:
     for (space, category, owner), (size, _) in census.held.items():
         by_category[space, category].append((size, owner))
     for (space, category), owners in by_category.items():
+        if category not in (categories.TENSORS, categories.PINNED):
+            continue
         for _, owner in sorted(owners, reverse=True)[MOST_OWNERS:]:
             size, blocks = census.held.pop((space, category, owner))
             census.add(space, category, REST, size, blocks)
