@@ -92,7 +92,7 @@ def test_a_source_that_fails_later_is_named_once(tmp_path: Path, monkeypatch: py
         values = gauges.read()
         assert values is not None and len(values) == 7
     gauges.close()
-    assert gauges.unreadable == ["/proc/PID/io: permission denied"]
+    assert gauges.unreadable == ["/proc/PID/io: operation not permitted"]
 
 
 @pytest.mark.parametrize("state", [b"Z", b"X"])

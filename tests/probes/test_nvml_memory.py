@@ -108,13 +108,13 @@ def test_a_device_that_is_not_there_is_told_in_the_drivers_words(monkeypatch: py
 def test_a_slow_answer_is_asked_for_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some drivers take milliseconds, in which the program's own calls may have to wait."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    nvml, now = FakeNvml(), [0]
+    nvml, now, told = FakeNvml(), [0], list[str]()
 
     def ticking() -> int:
         now[0] += 1000
         return now[0]
 
-    read = DeviceMemoryGauge(PID, "0", [].append, nvml=nvml, clock_ns=ticking)
+    read = DeviceMemoryGauge(PID, "0", told.append, nvml=nvml, clock_ns=ticking)
     read.read({})
     first = nvml.asked
     read.read({})

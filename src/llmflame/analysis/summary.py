@@ -186,6 +186,7 @@ def finding_document(one: Finding) -> dict[str, Any]:
         "title": one.title,
         "scope": one.scope,
         "gain_s": one.gain_ns / 1e9,
+        "gain_bytes": round(one.gain_bytes),
         "gain_share": one.gain_share,
         "evidence": list(one.evidence),
         "change": one.change,

@@ -127,7 +127,7 @@ class _Run:
         return scores, held if held is not None else getattr(output, "cache_params", None), logits
 
     def _longer_cache(self, tokens: int) -> Any:
-        """The cache that the last step finds: made by a prefill and one step, which cuts off what slides out."""
+        """The cache that the last step finds: made by a prefill and a step, which cuts what slides out."""
         ids = self._numbers(tokens)
         _, cache, _ = self._step(ids[:, 1:], ids[:, 1:], None)
         return self._step(ids[:, :1], ids[:, :1], cache)[1]

@@ -6,6 +6,8 @@ B sequences, T tokens of the prompt, a bytes of an element.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llmflame.planning.request import Footprint, Peak, Request
 from llmflame.planning.shape import Shape
 
@@ -50,7 +52,7 @@ def footprint(shape: Shape, request: Request, element_bytes: int, attention: str
         growing = 0
     else:
         # The prompt is in the cache as a whole: a sliding layer is cut when the next token comes.
-        full = Shape(**{**_fields(shape), "sliding_layers": 0, "window": None})
+        full = replace(shape, sliding_layers=0, window=None)
         cache = (kv_bytes(full, tokens, batch, element), kv_bytes(shape, cached, batch, element))
         growing = batch * shape.kv_heads * shape.head_size * element * (cached - 1)
     head = vocabulary * (element + FLOAT32_BYTES)
@@ -93,7 +95,3 @@ def _layer_peak(shape: Shape, batch: int, queries: int, keys: int, element: int,
     repeated = 2 * batch * keys * shape.heads * shape.head_size
     in_attention = tokens * element * (rotated - shape.hidden) + (repeated + scores) * element
     return max(tokens * element * mlp, in_attention + scores * softmax)
-
-
-def _fields(shape: Shape) -> dict[str, object]:
-    return {name: getattr(shape, name) for name in Shape.__slots__}

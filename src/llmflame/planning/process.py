@@ -11,7 +11,7 @@ _WORKSPACES = (
     ((9, 0), (10, 0), 32 * MIB, "torch's default for cuBLAS on compute capability 9.x"),
     ((0, 0), (99, 0), 8_519_680, "torch's default for cuBLAS, CUBLAS_WORKSPACE_CONFIG=:4096:2:16:8"),
 )
-"""From a compute capability on, up to another: bytes, and where they come from. The first that fits counts."""
+"""From a compute capability on, up to another: bytes and their source. The first that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 
-class StorageMeter(TorchDispatchMode):
+class StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the size of every storage that appears below it and the moment it is released.
 
     What exists before (weights) is not counted. `attach` tells it of a model's calls, so that what outlives
@@ -20,7 +20,7 @@ class StorageMeter(TorchDispatchMode):
     """
 
     def __init__(self, existing: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[tuple[int, int]] = []
         """Identity of a storage, and its bytes: above 0 where it was made, below 0 where it was released."""
         self.survivors: set[int] = set()

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from llmflame.probes.machine.outside import why
-from llmflame.probes.nvml_memory import DeviceMemoryGauge
+from llmflame.probes.nvml_memory import DeviceMemoryGauge, refusal
 
 INTERVAL_S = 0.010
 LATE_INTERVALS = 2
@@ -85,7 +84,7 @@ class ProcessGauges:
                 except OSError as error:
                     self._sources.remove(source)
                     source.close()
-                    self.unreadable.append(f"{source.label}: {why(error)}")
+                    self.unreadable.append(f"{source.label}: {refusal(error)}")
         except GoneError:
             return None
         return values if self._sources else None
@@ -102,7 +101,7 @@ class ProcessGauges:
         except GoneError:
             self._gone = True
         except OSError as error:
-            self.unreadable.append(f"{label}: {why(error)}")
+            self.unreadable.append(f"{label}: {refusal(error)}")
 
 
 class _ProcFile:

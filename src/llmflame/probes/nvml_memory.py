@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from llmflame.probes.machine.outside import why
-
 COST_SHARE = 0.02
 """A question is not asked again before its predecessor's cost is this share of the time: the driver
 answers some in microseconds and others in milliseconds, and holds a lock that the program's own calls may
@@ -57,7 +55,7 @@ class DeviceMemoryGauge:
                 value = _asked(question)
             except OSError as error:
                 del self._questions[name]
-                self._tell(f"{self.label}: {name}: {why(error)}")
+                self._tell(f"{self.label}: {name}: {refusal(error)}")
                 continue
             end = self._clock_ns()
             self._next_ns[name] = end + round((end - begin) / COST_SHARE)
@@ -85,6 +83,12 @@ class DeviceMemoryGauge:
                 return int(used) if used is not None else None
             self._others_listed = True
         return None
+
+
+def refusal(error: OSError) -> str:
+    """The system's or the driver's words, without path and number."""
+    # Not the words of `probes/machine`: importing it takes longer than the helper process needs to start.
+    return (error.strerror or str(error)).lower()
 
 
 def visible_device(device: str, visible: str | None) -> str:

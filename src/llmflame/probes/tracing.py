@@ -45,6 +45,8 @@ class Recorded:
     """It has the operators' inputs."""
     only_shapes: bool = False
     """And neither kernels nor allocations."""
+    pinned_bytes: int | None = None
+    """Page-locked memory that torch asked the driver for in the window."""
     cache: CacheAddresses = field(default_factory=CacheAddresses)
 
 
@@ -53,7 +55,7 @@ class Window:
 
     With `shapes` it keeps the operators' inputs, and neither kernels nor allocations: torch then holds on to
     every input, which changes when memory is freed. With `inputs` it keeps them beside all else: for a load,
-    in which that changes nothing, because what operators are given are the checkpoint's pages and weights.
+    whose peak is the same with and without (what is let go of is freed), and which has few operators.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from llmflame.probes.charge import charge
 from llmflame.probes.deviceaccount import DeviceAccount
 from llmflame.probes.eventtree import Modules, TraceLostError, read_trace
 from llmflame.probes.memory.held import CacheAddresses, hold
+from llmflame.probes.memory.pinned import assign_pinned, pinned_bytes
 from llmflame.probes.memory.tensors import cache_storages
 from llmflame.probes.opwork import assign_work
 from llmflame.probes.sections import STEP
@@ -66,6 +67,7 @@ class AnatomyWatcher:
     _window: Window | None = None
     _anchor: AnchorProbe | None = None
     _cache_before: frozenset[int] = frozenset()
+    _pinned_before: int | None = None
 
     def opening(self, name: str, index: int | None) -> bool:
         """Attach what the plan wants for this section."""
@@ -75,6 +77,7 @@ class AnatomyWatcher:
             phase = name if name != STEP else "prefill" if index == 0 else "decode"
             self._window = Window(phase, index, cuda=self.session.on_cuda, shapes=self.shapes)
             self._cache_before = self._cache_addresses()
+            self._pinned_before = pinned_bytes()
             begin = time.perf_counter_ns()
             self._window.open()
             self.opening_ns += time.perf_counter_ns() - begin
@@ -92,6 +95,8 @@ class AnatomyWatcher:
             begin = time.perf_counter_ns()
             recorded = window.close()
             self.closing_ns += time.perf_counter_ns() - begin
+            before, now = self._pinned_before, pinned_bytes()
+            recorded.pinned_bytes = now - (before or 0) if now is not None else None
             recorded.cache = CacheAddresses(self._cache_before, self._cache_addresses())
             self.recorded.append(recorded)
         if anchor is not None:
@@ -151,6 +156,7 @@ def read_windows(
             session.put(*moved)
             session.report("transfers", f"kinds in {window.span_name}", len(moved), "count")
         if not window.only_shapes:
+            assign_pinned(tree, window.pinned_bytes)
             peak = hold(tree, trace.taken, window.cache, alive)
             moment = session.moment(phase=row.span_name, step=row.step, when="peak", window=row.id)
             above = {f"{space}_above_opening_bytes": size for space, size in peak.bytes.items()}

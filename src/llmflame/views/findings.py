@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from llmflame.units import human_time_ns, percent
+from llmflame.units import human_bytes, human_time_ns, percent
 from llmflame.views.grid import Paragraph
 from llmflame.views.safe import safe_text
 
@@ -62,8 +62,12 @@ def _change(finding: Mapping[str, Any]) -> Paragraph:
 
 
 def _headline(number: int, finding: Mapping[str, Any]) -> Text:
-    scope = "a request" if finding["scope"] == "request" else "the cold start"
-    bound = f"at most {human_time_ns(finding['gain_s'] * 1e9)}, {percent(finding['gain_share'])} of {scope}"
+    whole = percent(finding["gain_share"])
+    if finding["scope"] == "memory":
+        bound = f"{human_bytes(finding['gain_bytes'])}, {whole} of the peak"
+    else:
+        scope = "a request" if finding["scope"] == "request" else "the cold start"
+        bound = f"at most {human_time_ns(finding['gain_s'] * 1e9)}, {whole} of {scope}"
     return (
         Text(f"{number}. ")
         .append(safe_text(finding["title"]), style="bold")

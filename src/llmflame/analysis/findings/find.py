@@ -11,6 +11,7 @@ from llmflame.analysis.findings import (
     host_rules,
     launch_rules,
     load_rules,
+    memory_rules,
     precision_rules,
     transfer_rules,
     wait_rules,
@@ -42,9 +43,13 @@ RULES: tuple[Rule, ...] = (
     cpu_rules.slow_kernels,
     wait_rules.wait_for_each_token,
     launch_rules.launch_bound,
+    memory_rules.grows_each_step,
+    memory_rules.not_returned,
+    memory_rules.loading_peak,
+    memory_rules.fragmentation,
 )
 """From the particular to the general: the last ones count only what those before them leave."""
-SCOPES = ("request", "cold start")
+SCOPES = ("request", "cold start", "memory")
 
 
 def find(profile: Profile, run: RunTree) -> tuple[Finding, ...]:
@@ -56,16 +61,18 @@ def find(profile: Profile, run: RunTree) -> tuple[Finding, ...]:
         if ruling is None:
             continue
         finding = _bounded(ruling.finding, evidence)
-        if finding.gain_share >= LEAST_SHARE:
+        if finding.gain_share >= LEAST_SHARE or finding.always:
             found.append(finding)
             if ruling.change is not None:
                 evidence.claimed.append(ruling.change)
                 evidence.runs_ahead = evidence.runs_ahead or ruling.runs_ahead
-    return tuple(sorted(found, key=lambda one: (SCOPES.index(one.scope), -one.gain_ns)))
+    return tuple(sorted(found, key=lambda one: (SCOPES.index(one.scope), -one.gain_ns, -one.gain_bytes)))
 
 
 def _bounded(finding: Finding, evidence: Evidence) -> Finding:
     """No change gains more than the whole."""
+    if finding.scope == "memory":
+        return finding
     whole = evidence.request_ns if finding.scope == "request" else evidence.cold_start_ns
     gain = min(max(finding.gain_ns, 0.0), whole)
     return finding.with_gain(gain, gain / whole if whole else 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Scope = Literal["request", "cold start"]
+Scope = Literal["request", "cold start", "memory"]
 LEAST_SHARE = 0.05
 """A finding that could gain less than this of its scope's time isn't worth a person's attention."""
 
@@ -27,7 +27,11 @@ class Finding:
     frames: tuple[str, ...] = ()
     """The frames that hold the time, heaviest first."""
     gain_share: float = 0.0
-    """Of the scope's time."""
+    """Of the scope's time, or of the peak that memory is saved of."""
+    gain_bytes: float = 0.0
+    """At most, of a finding about memory."""
+    always: bool = False
+    """Is it told however little it is now? What grows without end is."""
 
     def with_gain(self, gain_ns: float, share: float) -> Finding:
         """The same with another bound."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from llmflame.analysis.findings.evidence import Evidence
 from llmflame.analysis.findings.finding import LEAST_SHARE, Finding
 from llmflame.analysis.findings.precision_rules import wide_weights
@@ -29,7 +31,7 @@ def converted_weights(evidence: Evidence) -> Ruling | None:
             f"{human_bytes(sum(one.row.source_bytes for one in load.conversions))} are read and "
             f"{human_bytes(sum(one.row.target_bytes for one in load.conversions))} written to convert them, "
             f"{human_time_ns(took)}, {percent(took / load.wall_ns)} of the load",
-            *_at_once(largest),
+            *_besides(largest),
         ),
         f"Save the model once in {target} (save_pretrained) and load that; or load the checkpoint as it is "
         "(dtype='auto')",
@@ -41,8 +43,15 @@ def converted_weights(evidence: Evidence) -> Ruling | None:
     return Ruling(finding)
 
 
-def _at_once(largest: Move) -> tuple[str, ...]:
-    return ("both lie in memory meanwhile",) if largest.in_host_memory else ()
+def _besides(largest: Move) -> Iterator[str]:
+    if largest.in_host_memory:
+        yield "both lie in memory meanwhile"
+    before, after = largest.row.source_bytes, largest.row.target_bytes
+    if after > before:
+        yield (
+            f"saved in {largest.target[0]} {human_bytes(after)} would have to be read instead of "
+            f"{human_bytes(before)}: where the file isn't cached, that takes back some of the gain"
+        )
 
 
 def _said_already(evidence: Evidence, largest: Move) -> bool:

@@ -118,12 +118,31 @@ def _slope(values: Sequence[float]) -> Slope:
     return Slope(line.slope, 1 - off / spread if spread else 1.0)
 
 
+def left_behind(profile: Profile, space: Space) -> tuple[tuple[int, float], ...]:
+    """By node, what traced phases of a request took and that outlived it, the largest first."""
+    return asked_for(profile, (metrics.LEFT if space == "host" else metrics.DEVICE_LEFT).name)
+
+
+def asked_for(profile: Profile, metric: str) -> tuple[tuple[int, float], ...]:
+    """By node, the sum of a metric over all traced windows of a request, the largest first."""
+    return _sums(profile, metric, None)
+
+
 def _left(profile: Profile, metric: str) -> tuple[tuple[int, float], ...]:
     """By node, the mean over the traced decode steps."""
-    windows = {row.id for row in profile.windows if row.kind == "traced" and row.span_name == "decode"}
+    return _sums(profile, metric, "decode")
+
+
+def _sums(profile: Profile, metric: str, phase: str | None) -> tuple[tuple[int, float], ...]:
+    windows = {
+        row.id
+        for row in profile.windows
+        if row.kind == "traced" and row.span_name != "load" and phase in (None, row.span_name)
+    }
     numbers = {number for number, known in profile.metrics.items() if known.name == metric}
+    share = 1 / len(windows) if phase is not None and windows else 1.0
     found: dict[int, float] = {}
     for cell in profile.cells:
         if cell.window in windows and cell.metric in numbers:
-            found[cell.node] = found.get(cell.node, 0.0) + cell.value / len(windows)
+            found[cell.node] = found.get(cell.node, 0.0) + cell.value * share
     return tuple(sorted(found.items(), key=lambda item: -item[1]))

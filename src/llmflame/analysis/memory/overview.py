@@ -7,12 +7,13 @@ from collections import defaultdict
 from typing import Any
 
 from llmflame.analysis.memory.composition import Composition, compositions, run_peak
-from llmflame.analysis.memory.growth import Growth, floors, growth
+from llmflame.analysis.memory.growth import Growth, asked_for, floors, growth
 from llmflame.analysis.memory.moments import moments
 from llmflame.analysis.memory.prediction import compare
 from llmflame.analysis.memory.series import series
+from llmflame.analysis.memory.stack import stack_of
 from llmflame.analysis.top_table import layers_together
-from llmflame.store import categories
+from llmflame.store import categories, metrics
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space
 
@@ -45,6 +46,10 @@ def memory_document(profile: Profile) -> dict[str, Any]:
         ],
         "growth": [_growth(profile, one) for one in growth(profile)],
         "floors": {space: [round(value) for value in values] for space, values in floors(profile).items()},
+        "pinned": [
+            {"bytes": size, "stack": stack_of(profile, node)}
+            for node, size in asked_for(profile, metrics.PINNED.name)[:MOST_LEFT]
+        ],
         "failure": _failure(profile),
         "notes": _notes(profile),
     }
@@ -99,20 +104,6 @@ def _growth(profile: Profile, one: Growth) -> dict[str, Any]:
             {"bytes_per_step": size, "stack": stack_of(profile, node)} for node, size in one.left[:MOST_LEFT]
         ],
     }
-
-
-def stack_of(profile: Profile, node: int) -> list[str]:
-    """The frames down to a node, in words, the outermost first; without the phase."""
-    path: list[str] = []
-    here: int | None = node
-    while here is not None:
-        frame = profile.frames[profile.nodes[here].frame]
-        place = (
-            f" ({frame.file}:{frame.line})" if frame.file else f" ({frame.module})" if frame.module else ""
-        )
-        path.append(frame.name + place)
-        here = profile.nodes[here].parent
-    return path[-2::-1]
 
 
 def _failure(profile: Profile) -> dict[str, Any] | None:

@@ -22,8 +22,8 @@ from llmflame.store import categories
 from llmflame.store.rows import Space
 
 MOST_OWNERS = 100
-"""Of tensors that belong to nobody: the smaller ones beyond are one owner, so that a file does not grow with a
-program's objects."""
+"""Of tensors that belong to nobody: the smaller ones beyond are one owner, so that a file does not grow
+with a program's objects."""
 REST = "others"
 PYTHON = "Python's small objects"
 NATIVE = "native heap and larger objects"
