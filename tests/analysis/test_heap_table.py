@@ -52,7 +52,7 @@ def test_the_largest_peak_s_phase_is_shown_function_by_function(profile: Profile
         ("load", "h", "x.py:20", 20, 20, 20, 4096, 1),
     )
     assert table.notes == ("load: 127 B of the heap are held at its peak.",)
-    assert [column.name for column in table.columns][0] == "phase"
+    assert all(len(row) == len(table.columns) for row in table.rows)
 
 
 def test_phases_can_be_chosen(profile: Profile) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llmflame.probes.gauges import GaugeLoop, ProcessGauges, Reading, Values
+from llmflame.probes.gauges import SELDOM_READINGS, GaugeLoop, ProcessGauges, Reading, Values
 
 MIB = 1 << 20
 NAMES = {
@@ -25,7 +25,7 @@ NAMES = {
 }
 STAT = b"41 (a ) S 9) (b) S 1 1 1 0 -1 4194304 1234 5 67 8 0 0 0 0 20 0 1 0 100 0 0\n"
 STATUS = (
-    b"Name:\tRssAnon:\nVmPeak:\t  900 kB\nVmHWM:\t     700 kB\nVmRSS:\t     600 kB\nRssAnon:\t     300 kB\n"
+    b"Name:\tRssAnon:\nState:\tS (sleeping)\nVmPeak:\t  900 kB\nVmHWM:\t     700 kB\nVmRSS:\t     600 kB\nRssAnon:\t     300 kB\n"
     b"RssFile:\t     200 kB\nRssShmem:\t     100 kB\nVmSwap:\t       7 kB\nThreads:\t1\n"
 )
 IO = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\n"
@@ -88,17 +88,24 @@ def test_a_source_that_fails_later_is_named_once(tmp_path: Path, monkeypatch: py
         return text
 
     monkeypatch.setattr(os, "pread", refusing)
-    for _ in range(3):
+    for _ in range(2 * SELDOM_READINGS):
         values = gauges.read()
-        assert values is not None and len(values) == 7
+        assert values is not None and "storage_read_bytes" not in values
     gauges.close()
     assert gauges.unreadable == ["/proc/PID/io: operation not permitted"]
 
 
 @pytest.mark.parametrize("state", [b"Z", b"X"])
 def test_a_process_that_nobody_has_waited_for_is_gone(tmp_path: Path, state: bytes) -> None:
-    ended = STAT.replace(b"(b) S", b"(b) " + state)
-    assert read_once(proc(tmp_path, stat=ended, status=STATUS, io=IO)) == (None, [])
+    ended = b"Name:\tx\nState:\t" + state + b" (zombie)\nThreads:\t1\n"
+    assert read_once(proc(tmp_path, stat=STAT, status=ended, io=IO)) == (None, [])
+
+
+def test_counts_are_read_less_often(tmp_path: Path) -> None:
+    gauges = ProcessGauges(41, proc=proc(tmp_path, stat=STAT, status=STATUS, io=IO))
+    readings = [gauges.read() or {} for _ in range(SELDOM_READINGS + 1)]
+    gauges.close()
+    assert [len(values) for values in readings] == [8, *[5] * (SELDOM_READINGS - 1), 8]
 
 
 def test_a_process_that_is_not_there_is_gone(tmp_path: Path) -> None:

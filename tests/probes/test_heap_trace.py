@@ -353,12 +353,12 @@ def test_a_worker_s_stack_begins_with_its_job(source: str) -> None:
 
 
 def test_without_memray_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap_follower.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(UsageError, match=r"needs memray: pip install 'llmflame\[memory\]'"):
         heap_follower.check_memray()
 
 
 def test_a_platform_without_memray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap_follower.sys, "platform", "win32")
+    monkeypatch.setattr("llmflame.probes.heap_follower.sys.platform", "win32")
     with pytest.raises(UsageError, match="runs on Linux and macOS, not win32"):
         heap_follower.check_memray()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
@@ -30,6 +30,8 @@ COLUMNS = (
     Column("folded", "count", "Folded"),
     Column("floor_ns", "ns", "Operators' floor"),
 )
+BYTES_OF = {"total_ns": "total_bytes", "self_ns": "self_bytes"}
+"""What these columns are called in a tree of bytes."""
 TREES = {
     "wall": metrics.WALL,
     "host": metrics.HOST,
@@ -68,18 +70,29 @@ def tree_table(
     Children that aren't shown are rows of kind `folded`: one for the modules of each class of which some are
     shown, one for all others, with the sums. `folded` counts them (those without a name with all below
     them). So a frame's self time and its children's totals always add up to its total. `metric` is one of
-    `TREES`: without a GPU there is no other than wall.
+    `TREES`, without a GPU no other than wall; or one of bytes, which a tree of its own holds.
     """
     if metric.name not in tree.selfs and metric.name != metrics.WALL.name:
         raise UsageError("this profile has one tree, wall time: no GPU worked in what was traced")
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))
     view = _View(tree, frozenset(phases), metric.name)
+    columns = columns_of(metric)
     if not len(tree):
-        return Table("tree", COLUMNS, ())
+        return Table("tree", columns, ())
     shown = view.choose(limits)
     meaning = MEANINGS.get(metric.name)
-    return Table("tree", COLUMNS, tuple(view.rows(shown)), (meaning,) if meaning else ())
+    return Table("tree", columns, tuple(view.rows(shown)), (meaning,) if meaning else ())
+
+
+def columns_of(metric: Metric) -> tuple[Column, ...]:
+    """The columns of a tree of times or of bytes."""
+    if metric.unit != "bytes":
+        return COLUMNS
+    return tuple(
+        replace(column, name=BYTES_OF[column.name], unit="bytes") if column.name in BYTES_OF else column
+        for column in COLUMNS
+    )
 
 
 class _View:

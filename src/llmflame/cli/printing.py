@@ -78,6 +78,23 @@ def print_machine(profile: Profile, *, as_json: bool) -> None:
     print_view(machine_view(list(profile.machine)))
 
 
+def print_memory(profile: Profile, *, as_json: bool) -> None:
+    """Where the bytes are: at the peaks, from step to step, and when memory ran out."""
+    from llmflame.analysis.memory.overview import memory_document
+
+    document = memory_document(profile)
+    if as_json:
+        print_json(document)
+        return
+    from rich.console import Group
+
+    from llmflame.views.heading import heading
+    from llmflame.views.memory import memory_view
+
+    head = heading(profile.subject, profile.run.status, profile.run.reason)
+    print_view(Group(*head, memory_view(document)))
+
+
 def print_view(body: RenderableType) -> None:
     """Anything that rich can draw."""
     from llmflame.views.console import console_for

@@ -40,6 +40,8 @@ class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     kernels = "kernels"
     idle = "idle"
     roofline = "roofline"
+    memory = "memory"
+    load = "load"
     findings = "findings"
     machine = "machine"
 
@@ -51,6 +53,7 @@ class TreeMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnu
     host = "host"
     device = "device"
     idle = "idle"
+    bytes = "bytes"
 
 
 def show(  # noqa: PLR0913  each option is a parameter
@@ -74,7 +77,8 @@ def show(  # noqa: PLR0913  each option is a parameter
     metric: Annotated[
         TreeMetric | None,
         typer.Option(
-            help="tree: by wall time, the host's, the GPU's, or the GPU's idle time.", show_default="wall"
+            help="tree: by wall time, the host's, the GPU's, the GPU's idle time, or bytes at a peak.",
+            show_default="wall",
         ),
     ] = None,
     all_frames: Annotated[
@@ -120,7 +124,13 @@ class _Wanted:
 
 
 def _print(wanted: _Wanted, profile: Profile) -> None:
-    from llmflame.cli.printing import print_findings, print_machine, print_summary, print_table
+    from llmflame.cli.printing import (
+        print_findings,
+        print_machine,
+        print_memory,
+        print_summary,
+        print_table,
+    )
 
     view, as_json, limit = wanted.view, wanted.json, wanted.limit
     if view is View.summary:
@@ -129,10 +139,13 @@ def _print(wanted: _Wanted, profile: Profile) -> None:
         print_machine(profile, as_json=as_json)
     elif view is View.findings:
         print_findings(profile, as_json=as_json, limit=limit)
+    elif view is View.memory:
+        print_memory(profile, as_json=as_json)
     elif view is View.tree:
         limits = _tree_limits(limit, wanted.depth, wanted.min_share, as_json=as_json)
         metric = wanted.metric or TreeMetric.wall
-        table = _tree(profile, wanted.phases, limits, wanted.all_frames, metric)
+        tree = _held_tree if metric is TreeMetric.bytes else _tree
+        table = tree(profile, wanted.phases, limits, wanted.all_frames, metric)
         print_table(table, profile, as_json=as_json)
     else:
         table = _table(view, profile, wanted.phases, wanted.all_frames)
@@ -172,15 +185,23 @@ def _tree(
     return tree_table(tree, limits, phases, TREES[metric.value])
 
 
+def _held_tree(
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric
+) -> Table:
+    from llmflame.analysis.memory.held_table import held_table
+
+    return held_table(profile, limits, phases, all_frames=all_frames)
+
+
 def _refuse_useless(view: View, **options: Any) -> None:
     """An option that a view has no use for is a mistake, which silence would hide."""
     useful = {
-        "sort": {View.phases, View.ops, View.functions, View.steps, View.kernels, View.idle},
+        "sort": {View.phases, View.ops, View.functions, View.steps, View.kernels, View.idle, View.load},
         "depth": {View.tree},
         "min_share": {View.tree},
         "phases": {View.phases, View.tree, View.ops, View.functions, View.kernels, View.idle},
         "all_frames": {View.tree, View.functions, View.idle},
-        "limit": set(View) - {View.machine, View.roofline},
+        "limit": set(View) - {View.machine, View.roofline, View.memory},
         "metric": {View.tree},
     }
     for name, views in useful.items():
@@ -201,6 +222,10 @@ def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bo
         from llmflame.analysis.roofline_table import roofline_table
 
         return roofline_table(rooflines(profile, _run_tree(profile, True).tree), ceilings(profile))
+    if view is View.load:
+        from llmflame.analysis.load_table import load_table
+
+        return load_table(profile)
     run = _run_tree(profile, all_frames or view not in (View.functions, View.idle))
     if view is View.kernels:
         from llmflame.analysis.kernels_table import kernels_table

@@ -1,8 +1,8 @@
 """Mappings of memory: which are of files, and what is left of them when parts are given back.
 
-A record of a mapping says its address and size, not what it maps. Where it still exists when the system's list
-of mappings is read, at a phase's edge, the list says it: that is exact. One that was gone by then is taken for
-a file's where it has the size of a weight file to the byte: that is a rule.
+A record of a mapping says its address and size, not what it maps. Where it still exists when the system's
+list is read, at a phase's edge, the list says it: that is exact. One that was gone by then is taken
+for a file's where it has the size of a weight file to the byte: that is a rule.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from __future__ import annotations
 import linecache
 import os
 import re
+from pathlib import Path
 
-import llmflame
 from llmflame.probes.charge import OWN, UNATTRIBUTED
 from llmflame.probes.first_lines import FirstLines
 from llmflame.probes.heap_mappings import Record
@@ -21,7 +21,7 @@ WORKERS: FrameKey = ("thread", "worker threads", None, None, None)
 MODULE = "<module>"
 _POOLS = ("threading.py", "concurrent/futures/thread.py")
 """How a worker came to run says nothing of what it ran."""
-_OWN_CODE = tuple(f"{folder}{os.sep}" for folder in llmflame.__path__)
+_OWN_CODE = f"{Path(__file__).parents[1]}{os.sep}"
 _Element = tuple[str, str, int]
 
 

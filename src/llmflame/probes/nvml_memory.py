@@ -23,6 +23,7 @@ class DeviceMemoryGauge:
     """
 
     label = "NVML"
+    seldom = False
 
     def __init__(
         self,

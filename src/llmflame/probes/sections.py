@@ -52,15 +52,21 @@ class RequestProbe:
     """Collects the sections of one request at a time, from two hooks on the root module.
 
     `opening` is called, off the clock, before a section begins and `closing` after it has ended, each with
-    the section's name and index.
+    the section's name and index; `called`, on the clock, when a step's forward call has returned.
     """
 
     def __init__(
-        self, counters: Counters, *, opening: Watcher | None = None, closing: Watcher | None = None
+        self,
+        counters: Counters,
+        *,
+        opening: Watcher | None = None,
+        closing: Watcher | None = None,
+        called: Watcher | None = None,
     ) -> None:
         self._counters = counters
         self._opening = opening
         self._closing = closing
+        self._called = called
         self._handles: list[Any] = []
         self._root: Any = None
         self.in_compiled_call = False
@@ -116,6 +122,7 @@ class RequestProbe:
                     self._begin_step(inputs, named)
                     output = compiled(*inputs, **named)
                     self._note_cache(output)
+                    self._notify(self._called, self._current)
                     return output
                 finally:
                     self.in_compiled_call = False
@@ -166,6 +173,7 @@ class RequestProbe:
         if not self.in_compiled_call:
             self._forward_end_ns = time.perf_counter_ns()
             self._note_cache(output)
+            self._notify(self._called, self._current)
 
     def _note_cache(self, holder: Any) -> None:
         """Models give the cache that they were given back, or a new one, under one of a few names."""

@@ -17,6 +17,9 @@ from llmflame.recording.session import Phase, Session
 from llmflame.recording.workload import Workload
 from llmflame.subjects.checkpoint import Checkpoint
 
+MOST_NEW_TOKENS = 256
+"""A decode step leaves up to a hundred thousand records: more tokens take minutes to read."""
+
 
 def run_allocations(session: Session, checkpoint: Checkpoint, workload: Workload) -> None:
     """Follow import, load and one request; one window a phase goes to the session's sink.
@@ -46,8 +49,10 @@ def _follow(session: Session, marks: Marks, checkpoint: Checkpoint, workload: Wo
     from llmflame.recording.pass_in_child import _request
 
     run, _ = _request(pipeline, workload)
+    new_tokens = min(workload.new_tokens, MOST_NEW_TOKENS)
+    session.report("memray", "new tokens", new_tokens, "count")
     session.progress("one request, each allocation followed")
-    follow_request(session, marks, pipeline.model, lambda probe: run(probe, workload.new_tokens))
+    follow_request(session, marks, pipeline.model, lambda probe: run(probe, new_tokens))
 
 
 def follow_request(session: Session, marks: Marks, root: Any, run: Any) -> None:

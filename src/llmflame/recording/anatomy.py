@@ -12,7 +12,7 @@ from llmflame.probes.calibration import measure_event_costs
 from llmflame.probes.charge import charge
 from llmflame.probes.deviceaccount import DeviceAccount
 from llmflame.probes.eventtree import Modules, TraceLostError, read_trace
-from llmflame.probes.memory.held import CacheAddresses, hold
+from llmflame.probes.memory.held import CacheAddresses, Places, hold
 from llmflame.probes.memory.pinned import assign_pinned, pinned_bytes
 from llmflame.probes.memory.tensors import cache_storages
 from llmflame.probes.opwork import assign_work
@@ -66,7 +66,7 @@ class AnatomyWatcher:
     """What starting and stopping the tracer took, outside of its windows."""
     _window: Window | None = None
     _anchor: AnchorProbe | None = None
-    _cache_before: frozenset[int] = frozenset()
+    _cache_before: Places = field(default_factory=dict)
     _pinned_before: int | None = None
 
     def opening(self, name: str, index: int | None) -> bool:
@@ -103,8 +103,8 @@ class AnatomyWatcher:
             self.rows += anchor.stop(self.session.pass_name, self.repetition, index or 0)
         return window is not None or anchor is not None
 
-    def _cache_addresses(self) -> frozenset[int]:
-        return frozenset(storage.address for storage in cache_storages(self.cache()))
+    def _cache_addresses(self) -> Places:
+        return {storage.address: (storage.owner, storage.bytes) for storage in cache_storages(self.cache())}
 
 
 def calibrate(session: Session) -> None:

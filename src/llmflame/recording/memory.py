@@ -37,13 +37,18 @@ class MemoryWatcher:
         return True
 
     def closing(self, name: str, index: int | None) -> bool:
-        """Read the peak; count where the request's last step has ended, while its cache lives."""
+        """Read the peak."""
         if name == STEP:
-            self.step_peaks[index] = self.session.peak()
-            if index == self.session.last_step:
-                self.read_step()
-                self.count("decode" if index else "prefill", index, "end")
+            self.step_peaks.setdefault(index, self.session.peak())
         return True
+
+    def called(self, name: str, index: int | None) -> bool:
+        """Read and count where the last forward call has returned: its cache ends with the generation."""
+        if name == STEP and index == self.session.last_step:
+            self.step_peaks[index] = self.session.peak()
+            self.read_step()
+            self.count("decode" if index else "prefill", index, "end")
+        return False
 
     def read_step(self) -> None:
         """What a step's edge costs a microsecond or two to know."""
@@ -72,7 +77,9 @@ def memory_request(session: Session, root: Any) -> Any:
     """One counted request; what runs inside marks its sections on the probe."""
     gc.collect()  # what earlier requests left to the collector is not this one's
     watcher = MemoryWatcher(session, root)
-    probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
+    probe = RequestProbe(
+        session.counters, opening=watcher.opening, closing=watcher.closing, called=watcher.called
+    )
     watcher.cache = lambda: probe.cache
     watcher.count(FLOOR, None, "begin")
     probe.attach(root)

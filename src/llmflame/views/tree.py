@@ -16,7 +16,7 @@ from llmflame.views.table import notes, nothing
 
 INDENT_LIMIT = 16
 """Beyond this depth the indentation grows no further."""
-NAME_STYLES = {"phase": "bold", "run": "bold", "module": "cyan", "op": FLAME, "kernel": FLAME}
+NAME_STYLES = {"memory": FLAME, "phase": "bold", "run": "bold", "module": "cyan", "op": FLAME, "kernel": FLAME}
 COLUMNS = (
     GridColumn("Total"),
     GridColumn("Self", drop=1),
@@ -27,15 +27,23 @@ COLUMNS = (
     GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
     GridColumn("Obtained", align="left", drop=4),
 )
+BYTES_COLUMNS = (
+    GridColumn("Total"),
+    GridColumn("Self", drop=1),
+    GridColumn("Share"),
+    GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
+)
 
 
 def tree_view(table: Table) -> RenderableType:
     """Rows of `analysis.tree_table.tree_table`."""
     if not table.rows:
         return nothing(table)
-    grid = Grid(COLUMNS)
     names = [column.name for column in table.columns]
     known = [dict(zip(names, row, strict=True)) for row in table.rows]
+    if "total_bytes" in names:
+        return Group(_of_bytes(known), *notes(table))
+    grid = Grid(COLUMNS)
     # Where nothing was spent, frames that aren't shown say nothing.
     rows = [row for row in known if row["kind"] != "folded" or row["total_ns"] or row["allocated_bytes"]]
     levels = _levels(rows)
@@ -51,6 +59,20 @@ def tree_view(table: Table) -> RenderableType:
             Text(str(row["origin"] or ""), style="dim"),
         )
     return Group(grid, *notes(table))
+
+
+def _of_bytes(rows: Sequence[Mapping[str, Value]]) -> Grid:
+    """What is held is neither called nor timed: fewer columns say it."""
+    grid = Grid(BYTES_COLUMNS)
+    held = [row for row in rows if row["kind"] != "folded" or row["total_bytes"]]
+    for row, (level, only) in zip(held, _levels(held), strict=True):
+        grid.add(
+            cell(row["total_bytes"], "bytes"),
+            cell(row["self_bytes"], "bytes") if row["kind"] != "folded" else Text(),
+            cell(row["share"], "share"),
+            _indentation(level, only).append_text(_name(row)),
+        )
+    return grid
 
 
 def _levels(rows: Sequence[Mapping[str, Value]]) -> list[tuple[int, bool]]:

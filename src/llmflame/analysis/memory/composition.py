@@ -79,7 +79,8 @@ def _on_top(
         return 0.0
     stretch = _cache_growth(profile, peak, base)
     taken = 0.0
-    for (category, owner), size in peak.held[space].items():
+    # What was taken comes first: a cache that grows gives its old blocks back, which it may have taken itself.
+    for (category, owner), size in sorted(peak.held[space].items(), key=lambda item: -item[1]):
         if category == categories.KV_CACHE:
             size *= stretch
         if size < 0:

@@ -30,10 +30,18 @@ def traced_steps(profile: Profile) -> list[WindowRow]:
     return [row for row in profile.windows if row.kind == "traced" and row.span_name in ("prefill", "decode")]
 
 
-def held_tree(profile: Profile, composition: Composition, window: int | None = None) -> Tree:
+def held_tree(
+    profile: Profile, composition: Composition, window: int | None = None, *, all_frames: bool = False
+) -> Tree:
     """The tree of a phase's peak, in bytes; with the frames of one traced step, by default the phase's
-    last."""
-    builder = _Builder(METRIC[composition.space], str(profile.subject.get("model") or "run"))
+    last. Frames that only pass a call on are left out unless `all_frames`."""
+    classes = {
+        frame.module: frame.name
+        for frame in profile.frames.values()
+        if frame.kind == "module" and frame.module is not None
+    }
+    name = str(profile.subject.get("model") or "run")
+    builder = _Builder(METRIC[composition.space], name, classes)
     top = builder.child(0, Frame("phase", composition.phase))
     wanted = window if window is not None else _window_of(profile, composition.phase)
     asked = builder.window(profile, wanted, top) if wanted is not None else {}
@@ -43,7 +51,7 @@ def held_tree(profile: Profile, composition: Composition, window: int | None = N
             asked[category] -= min(asked[category], size)
         if rest > 0:
             builder.owner(top, category, owner, rest)
-    return without_plumbing(builder.tree)
+    return builder.tree if all_frames else without_plumbing(builder.tree)
 
 
 def held_trees(profile: Profile) -> list[tuple[Composition, Tree]]:
@@ -59,7 +67,8 @@ def _window_of(profile: Profile, phase: str) -> int | None:
 class _Builder:
     """Makes nodes below their parents, in whatever order."""
 
-    def __init__(self, metric: Metric, name: str) -> None:
+    def __init__(self, metric: Metric, name: str, classes: Mapping[str, str]) -> None:
+        self._classes = classes
         self._known: dict[tuple[int, Frame], int] = {}
         self._frames: dict[Frame, int] = {}
         self._metric = metric
@@ -87,7 +96,8 @@ class _Builder:
             parts = owner.split(".")
             for end in range(1, len(parts) + 1):
                 path = ".".join(parts[:end])
-                node = self.child(node, Frame("module", parts[end - 1], module=path))
+                name = self._classes.get(path, parts[end - 1])
+                node = self.child(node, Frame("module", name, module=path))
         elif owner:
             node = self.child(node, Frame("other", owner))
         self.tree.selfs[self._metric.name][node] += size

@@ -17,7 +17,7 @@ from llmflame.probes.device import cuda_in_use
 from llmflame.probes.memory.blocks import allocated_blocks, owned
 from llmflame.probes.memory.heap import Heap, python_arena_bytes
 from llmflame.probes.memory.mappings import FileRanges, Mapping, read_mappings
-from llmflame.probes.memory.tensors import Storage, storages
+from llmflame.probes.memory.tensors import Storage, storages, weight_bytes
 from llmflame.store import categories
 from llmflame.store.rows import Space
 
@@ -59,6 +59,8 @@ def take_census(root: Any, cache: Any, device: str, heap: Heap) -> Census:
     census = Census()
     found = storages(root, cache)
     census.addresses = {storage.address for storage in found}
+    census.readings["weight_bytes"] = weight_bytes(root)
+    census.readings["kv_cache_bytes"] = sum(s.bytes for s in found if s.category == categories.KV_CACHE)
     census.cache_addresses = {s.address for s in found if s.category == categories.KV_CACHE}
     _host(census, found, read_mappings(), heap)
     if device.startswith("cuda") and cuda_in_use():

@@ -6,7 +6,7 @@ set at any instant. All is relative to the window's opening; what was there befo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from llmflame.store import categories
@@ -32,12 +32,16 @@ class Taken:
     """When the innermost module's call ends that it happened in."""
 
 
+Places = Mapping[int, tuple[str, int]]
+"""Of a cache's storages: by address, the place in the cache and the bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class CacheAddresses:
     """Where the key/value cache's storages lay when a window opened and when it closed."""
 
-    before: frozenset[int] = frozenset()
-    after: frozenset[int] = frozenset()
+    before: Places = field(default_factory=dict)
+    after: Places = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,9 +77,32 @@ def hold(
     peak = Peak()
     for space in SPACES:
         mine = [event for event in ordered if event.on_device == (space == "device")]
+        if mine and space == "host":
+            mine = _with_replaced(mine, cache)
         if mine:
             _hold_in(space, mine, tree, owners, cache, alive, peak)
     return peak
+
+
+def _with_replaced(events: list[Taken], cache: CacheAddresses) -> list[Taken]:
+    """With what the host's allocator doesn't tell: that it took back a block from before the tracer came.
+
+    A cache that grows by copying gives a tensor back as soon as its successor is made.
+    """
+    told = {event.address for event in events if event.bytes < 0}
+    gone = {
+        place: (address, size)
+        for address, (place, size) in cache.before.items()
+        if address not in cache.after and address not in told
+    }
+    found = []
+    for event in events:
+        found.append(event)
+        place = cache.after[event.address][0] if event.bytes > 0 and event.address in cache.after else None
+        if place in gone:
+            address, size = gone.pop(place)
+            found.append(Taken(event.time_ns, address, -size, event.on_device, event.node, event.until_ns))
+    return found
 
 
 def _hold_in(

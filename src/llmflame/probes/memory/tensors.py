@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ def storages(root: Any, cache: Any = None, *, everything: bool = True) -> list[S
 
 def weight_bytes(root: Any) -> int:
     """Bytes of the parameters and buffers themselves, shared ones once."""
-    seen = {tensor.data_ptr(): tensor.nbytes for _, tensor in _model_tensors(root) if tensor.numel()}
+    seen: dict[tuple[str, int], int] = {}
+    for _, tensor in _model_tensors(root):
+        for inner in _plain(tensor):
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                seen[str(inner.device), inner.data_ptr()] = inner.nbytes
     return sum(seen.values())
 
 

@@ -1,5 +1,6 @@
 """The one-file HTML report: everything a profile says, with nothing fetched from anywhere."""
 
+from llmflame.views.page.memory import PageMemory, page_memory
 from llmflame.views.page.page import PageData, render_page
 
-__all__ = ["PageData", "render_page"]
+__all__ = ["PageData", "PageMemory", "page_memory", "render_page"]

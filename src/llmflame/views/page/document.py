@@ -13,6 +13,10 @@ that equal input gives equal output) and written in base64, whose alphabet holds
     metrics     name, unit, fold, label; step and value: the nodes that are not zero, as distances from the
                 one before, and their own values
     origins     names; runs: pairs of (index into names, how many nodes in a row)
+    memory      null, or: facts: the memory document, as it was given; charts: curves (layers of bytes, as
+                differences in `unit`, from instants on that are differences in microseconds) and bands (the
+                phases of the clean pass); held: null, or a second tree with frames, nodes, metrics and
+                origins as above, whose metrics are the peaks
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from itertools import groupby
 from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.tree import Tree
 from llmflame.store.model import Frame
+from llmflame.views.page.memory import PageMemory
 
 SCHEMA = 1
 MAX_TEXT = 2_000
@@ -35,19 +40,36 @@ MAX_TEXT = 2_000
 WHOLE_UNITS = frozenset({"ns", "bytes", "count"})
 
 
-def document(title: str, summary: Mapping[str, object], tree: Tree) -> dict[str, object]:
+def document(
+    title: str, summary: Mapping[str, object], tree: Tree, memory: PageMemory | None = None
+) -> dict[str, object]:
     """The page's data as one JSON document."""
     strings = StringTable()
-    frames, node_frames = _frames(tree, strings)
     return {
         "schema": SCHEMA,
         "title": readable(title),
         "summary": plain(summary),
+        **_columns(tree, strings),
+        "memory": memory and _memory(memory, strings),
+        "strings": strings.values,
+    }
+
+
+def _columns(tree: Tree, strings: StringTable) -> dict[str, object]:
+    frames, node_frames = _frames(tree, strings)
+    return {
         "frames": frames,
         "nodes": {"up": _ups(tree.parents), "frame": node_frames},
         "metrics": _metrics(tree),
         "origins": _origins(tree),
-        "strings": strings.values,
+    }
+
+
+def _memory(memory: PageMemory, strings: StringTable) -> dict[str, object]:
+    return {
+        "facts": plain(memory.facts),
+        "charts": plain(memory.charts),
+        "held": memory.held and _columns(memory.held, strings),
     }
 
 

@@ -14,6 +14,7 @@ from string import Template
 
 from llmflame.analysis.tree import Tree
 from llmflame.views.page.document import document, pack, readable
+from llmflame.views.page.memory import PageMemory
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -28,6 +29,8 @@ class PageData:
     are fractions (0.02 is 2 %); every value may be None, which the page calls unknown."""
     tree: Tree
     """The whole run: node 0 is the run, its children are the phases."""
+    memory: PageMemory | None = None
+    """Where the bytes were; None leaves the page's part about memory out."""
 
 
 def render_page(data: PageData) -> str:
@@ -38,7 +41,7 @@ def render_page(data: PageData) -> str:
         policy=_policy(script, style),
         style=style,
         script=script,
-        data=pack(document(data.title, data.summary, data.tree)),
+        data=pack(document(data.title, data.summary, data.tree, data.memory)),
     )
 
 

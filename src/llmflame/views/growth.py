@@ -1,0 +1,124 @@
+"""What a step adds, what it leaves behind, and what is still there after each request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from llmflame.units import human_bytes, percent
+from llmflame.views.grid import Grid, GridColumn, Paragraph
+from llmflame.views.safe import safe_text
+
+Document = Mapping[str, Any]
+WHOLE_SHARE = 0.01
+"""What is explained up to this is explained."""
+LINE_SHARE = 0.9
+"""Less of the variance on the line, and a slope alone would mislead."""
+MOST_FLOORS = 6
+LEAST_CHANGE_BYTES = 1024
+"""Of a floor: a few numbers and names more are no growth."""
+STACK_FRAMES = 6
+
+
+def growth_parts(document: Document) -> list[RenderableType]:
+    """A sentence for each space, the stacks that left something behind, and the floors."""
+    parts: list[RenderableType] = []
+    for one in document["growth"]:
+        parts.append(Paragraph(_sentence(one), hang=2))
+        parts += _left(one)
+    for space, values in document["floors"].items():
+        words = _floor(space, values)
+        if words is not None:
+            parts.append(Paragraph(words, hang=2))
+    return parts
+
+
+def added_words(one: Document) -> str:
+    """`adds 45.1 KiB, all of it KV cache`."""
+    added, cached = one["bytes_per_step"], one["kv_cache_bytes_per_step"]
+    if round(added) == 0:
+        return "adds nothing"
+    if abs(added - cached) <= WHOLE_SHARE * abs(added):
+        return f"adds {human_bytes(added)}, all of it KV cache"
+    verb, of_it = ("adds", "of it") if added > 0 else ("gives back", "though the KV cache adds")
+    if round(cached) == 0:
+        return f"{verb} {human_bytes(abs(added))}, none of it KV cache"
+    return f"{verb} {human_bytes(abs(added))}, {of_it} {human_bytes(cached)}{' KV cache' if added > 0 else ''}"
+
+
+def _sentence(one: Document) -> Text:
+    added, cached = one["bytes_per_step"], one["kv_cache_bytes_per_step"]
+    text = Text(f"{_name(one['space'])}: ", style="dim")
+    if added < 0:
+        text.append(f"a decode step gives back {human_bytes(-added)}", style="bold")
+    else:
+        text.append(f"a decode step adds {human_bytes(added)}", style="bold")
+    pieces = [f"the KV cache {human_bytes(cached)}"] if round(cached) else []
+    rest = one["unexplained_bytes_per_step"]
+    if round(rest):
+        pieces.append(f"{_bytes_in_words(rest)} unexplained")
+    if pieces:
+        text.append(": ", style="bold").append(", ".join(pieces))
+    slack, peak = one["slack_bytes_per_step"], one["peak_bytes_per_step"]
+    if slack is not None and round(slack):
+        text.append(f"; fragmentation {_grows(slack)} a step")
+    if peak is not None and round(peak):
+        text.append(f"; the transient copy in the step {_grows(peak)} a step")
+    text.append(f"  over {one['steps']:,} steps", style="dim")
+    if one["explained_variance"] < LINE_SHARE:
+        share = percent(max(one["explained_variance"], 0.0))
+        text.append(f", a line explains {share} of the variance", style="dim")
+    return text
+
+
+def _grows(size: float) -> str:
+    return f"{'grows' if size > 0 else 'shrinks'} by {human_bytes(abs(size))}"
+
+
+def _bytes_in_words(size: float) -> str:
+    return f"{size:.0f} bytes" if abs(size) < 1024 else human_bytes(size)
+
+
+def _name(space: str) -> str:
+    return safe_text(space.capitalize(), 20)
+
+
+def _left(one: Document) -> list[RenderableType]:
+    """Who took what lives on after the request."""
+    if not one["left"]:
+        return []
+    size = human_bytes(one["left_bytes_per_step"])
+    words = Text(f"Left behind: {size} a step, seen in traced decode steps", style="bold")
+    grid = Grid(
+        [GridColumn("A step"), GridColumn("Taken by", align="left", flexible=True, keep="end")], indent=3
+    )
+    for left in one["left"]:
+        grid.add(human_bytes(left["bytes_per_step"]), stack_words(left["stack"]))
+    return [Paragraph(words), grid]
+
+
+def stack_words(stack: Sequence[str]) -> Text:
+    """The innermost frames in one line, the innermost last."""
+    return Text(" › ".join(safe_text(frame, 120) for frame in stack[-STACK_FRAMES:]))
+
+
+def _floor(space: str, values: Sequence[float]) -> Text | None:
+    """What is in use after each request: first as it is, then by how much it changed."""
+    changes = [after - before for before, after in zip(values, values[1:], strict=False)]
+    if all(abs(change) < LEAST_CHANGE_BYTES for change in changes):
+        return None
+    words = [_signed(change) for change in changes[:MOST_FLOORS]]
+    if len(changes) > MOST_FLOORS:
+        words.append(f"… {_signed(values[-1] - values[0])} after all {len(values):,}")
+    text = Text(f"{_name(space)}: ", style="dim")
+    text.append(f"{human_bytes(values[0])} in use after the first request", style="bold")
+    return text.append(f", then {', '.join(words)}")
+
+
+def _signed(size: float) -> str:
+    if round(size) == 0:
+        return "±0"
+    return f"{'+' if size > 0 else '-'}{human_bytes(abs(size))}"
