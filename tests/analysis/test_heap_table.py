@@ -15,7 +15,7 @@ from llmflame.store.writer import ProfileWriter
 from tests.analysis.small import observed, python
 
 F, G, H = python("f", line=1), python("g", line=10), python("h", line=20)
-OTHER = ("other", "unattributed", None, None, None)
+OTHER = ("other", "import system", "<frozen importlib>", None, None)
 HELD, HEAP = metrics.HEAP_HELD.name, metrics.HEAP.name
 LEFT, COUNT = metrics.HEAP_LEFT.name, metrics.ALLOCATIONS.name
 MAPPED = metrics.MAPPED.name
@@ -58,7 +58,7 @@ def test_the_largest_peak_s_phase_is_shown_function_by_function(profile: Profile
 def test_phases_can_be_chosen(profile: Profile) -> None:
     assert heap_table(profile, ("decode",)).rows == (
         ("decode", "h", "x.py:20", 27, 0, 0, 0, 0),
-        ("decode", "unattributed", None, 3, 3, 0, 0, 0),
+        ("decode", "import system", "<frozen importlib>", 3, 3, 0, 0, 0),
     )
     assert [row[3] for row in heap_table(profile, ("decode", "load")).rows] == [107, 27, 20, 3]
     with pytest.raises(UsageError, match="load, decode"):

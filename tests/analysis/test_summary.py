@@ -68,6 +68,7 @@ def test_it_is_json(document: dict[str, Any]) -> None:
         "machine",
         "subject",
         "phases",
+        "memory",
         "weights_cached",
         "latency",
         "coverage",

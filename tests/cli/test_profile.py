@@ -85,6 +85,8 @@ def test_every_option_reaches_the_workload(invoke: Invoke, recorder: Recorder) -
         "--seed",
         "7",
         "--stop-at-eos",
+        "--gauge-interval",
+        "2.5",
         "--trust-remote-code",
         "--allow-pickle",
     )
@@ -100,6 +102,7 @@ def test_every_option_reaches_the_workload(invoke: Invoke, recorder: Recorder) -
             sample=True,
             seed=7,
             stop_at_eos=True,
+            gauge_interval_ms=2.5,
         )
     ]
     assert recorder.models[0][1] == {"trust_remote_code": True, "allow_pickle": True}

@@ -16,7 +16,7 @@ from tests.handmade import MS, PHASE_MS, RUN_MS, handmade
 
 SCHEMA = json.loads((Path(__file__).parent / "show_json.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-TABLES = ["phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "machine"]
+TABLES = ["phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "load", "machine"]
 RUNS: list[dict[str, Any]] = [
     {},
     {"until": "clean", "status": "failed", "reason": "RuntimeError: boom"},
@@ -146,7 +146,6 @@ def test_options_without_effect_are_refused(invoke: Invoke, profile_file: Path, 
 
 def test_status_is_loud(invoke: Invoke, tmp_path: Path) -> None:
     path = handmade(tmp_path / "a", until="clean", status="failed", reason="OutOfMemoryError: 3 GiB")
-    views = ("phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "findings")
-    for view in ("summary", *views):
+    for view in ("summary", "memory", "findings", *(name for name in TABLES if name != "machine")):
         text = invoke("show", path, "--view", view).out
         assert "FAILED" in text and "OutOfMemoryError: 3 GiB" in text

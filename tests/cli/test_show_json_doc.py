@@ -12,6 +12,7 @@ from llmflame.analysis import (
     functions_table,
     idle_table,
     kernels_table,
+    load_table,
     machine_table,
     ops_table,
     phases_table,
@@ -19,10 +20,13 @@ from llmflame.analysis import (
     steps_table,
     tree_table,
 )
+from llmflame.analysis.memory.overview import memory_document
 from llmflame.analysis.summary import summarise
+from llmflame.store import metrics
 from llmflame.store.profile import read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
+from tests.handmade_memory import handmade_memory
 
 DOC = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text("utf-8")
 NAMED = {name.removeprefix(".") for name in re.findall(r"`([^`\n]+)`", DOC)}
@@ -41,9 +45,20 @@ def names(value: Any, prefix: str = "") -> Iterator[str]:
 def test_every_field_of_the_summary_is_described(tmp_path: Path) -> None:
     grouped = {"waiting", "tpot_ms", "tpot_ms.p10", "tpot_ms.p90"}
     assert {"p10", "p90"} <= NAMED
-    for path in (handmade(tmp_path / "a.llmflame"), handmade_gpu(tmp_path / "b.llmflame")):
+    for path in (
+        handmade(tmp_path / "a.llmflame"),
+        handmade_gpu(tmp_path / "b.llmflame"),
+        handmade_memory(tmp_path / "c.llmflame", device=True),
+    ):
         document = json.loads(json.dumps(summarise(read_profile(path))))
         assert set(names(document)) - grouped - NAMED == set()
+
+
+def test_every_field_of_memory_is_described(tmp_path: Path) -> None:
+    path = handmade_memory(tmp_path / "a.llmflame", device=True, failed=True)
+    found = memory_document(read_profile(path))
+    readings = set(found["failure"].pop("readings"))
+    assert set(names(found)) - NAMED - readings == set()
 
 
 def test_every_column_is_described() -> None:
@@ -58,6 +73,8 @@ def test_every_column_is_described() -> None:
         *kernels_table.COLUMNS,
         *idle_table.COLUMNS,
         *roofline_table.COLUMNS,
+        *load_table.COLUMNS,
+        *tree_table.columns_of(metrics.HELD),
     ]
     usual = {"phase"}
     assert {column.name for column in columns} - usual - NAMED == set()

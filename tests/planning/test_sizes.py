@@ -58,7 +58,7 @@ def test_names_are_words(text: str, name: str) -> None:
 
 
 def test_names_that_say_too_little_or_too_much() -> None:
-    with pytest.raises(UsageError, match="names several devices: A100 40GB, A100 80GB$"):
+    with pytest.raises(UsageError, match=r"names several devices: A100 40GB, A100 80GB$"):
         named_device("A100")
     for text in ("L40", "H10", "", "nvidia", "RTX 4090 Laptop"):
         with pytest.raises(UsageError):

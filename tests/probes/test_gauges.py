@@ -25,7 +25,8 @@ NAMES = {
 }
 STAT = b"41 (a ) S 9) (b) S 1 1 1 0 -1 4194304 1234 5 67 8 0 0 0 0 20 0 1 0 100 0 0\n"
 STATUS = (
-    b"Name:\tRssAnon:\nState:\tS (sleeping)\nVmPeak:\t  900 kB\nVmHWM:\t     700 kB\nVmRSS:\t     600 kB\nRssAnon:\t     300 kB\n"
+    b"Name:\tRssAnon:\nState:\tS (sleeping)\n"
+    b"VmPeak:\t  900 kB\nVmHWM:\t     700 kB\nVmRSS:\t     600 kB\nRssAnon:\t     300 kB\n"
     b"RssFile:\t     200 kB\nRssShmem:\t     100 kB\nVmSwap:\t       7 kB\nThreads:\t1\n"
 )
 IO = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\n"

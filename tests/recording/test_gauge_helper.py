@@ -77,6 +77,22 @@ def test_rows_carry_the_pass_that_had_begun() -> None:
     assert helper.stop() == []
 
 
+def test_a_pass_begins_with_what_the_gauges_were() -> None:
+    """What does not change in a later pass would otherwise be known of the first alone."""
+    helper = GaugeHelper(origin_ns=0)
+    helper._begins = [(0, "clean"), (100, "memory"), (200, "anatomy")]
+    rows = helper._rows([["a", 10, 1], ["b", 11, 5], ["a", 20, 2], ["a", 250, 3], ["b", 260, 6]])
+    assert rows == [
+        GaugeRow("clean", "a", 10, 1),
+        GaugeRow("clean", "b", 11, 5),
+        GaugeRow("clean", "a", 20, 2),
+        GaugeRow("anatomy", "a", 200, 2),
+        GaugeRow("anatomy", "b", 200, 5),
+        GaugeRow("anatomy", "a", 250, 3),
+        GaugeRow("anatomy", "b", 260, 6),
+    ]
+
+
 def test_stopping_leaves_no_process_and_no_descriptor() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     helper = GaugeHelper(origin_ns=0)

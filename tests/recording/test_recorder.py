@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -39,4 +41,30 @@ def test_a_recording_leaves_no_descriptor(tmp_path: Path, repeated: bool, fails:
     except ArithmeticError:
         assert fails
     assert _held() == before
+    assert not [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
     assert recorder.profile.run.status == ("failed" if fails else "complete")
+
+
+def test_memory_is_watched_by_a_helper_in_every_pass(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    with llmflame.Recorder(model, tmp_path / "run.llmflame", repetitions=1) as recorder:
+        for _ in recorder.passes():
+            model(torch.ones(1, 2))
+    profile = recorder.profile
+    outside = [gauge for gauge in profile.gauges if gauge.name == "anonymous_bytes"]
+    assert outside and {gauge.pass_name for gauge in outside} <= {"clean", "memory", "anatomy"}
+    assert all(gauge.value > 0 for gauge in outside)
+    (readings,) = (r for r in profile.probe_reports if (r.probe, r.name) == ("gauges", "readings"))
+    assert readings.value
+    assert not [r.name for r in profile.probe_reports if r.name.startswith("unreadable")]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_helper_ends_with_its_recorder(tmp_path: Path, fails: bool) -> None:
+    children: list[psutil.Process] = []
+    with contextlib.suppress(ArithmeticError), llmflame.Recorder(torch.nn.Linear(2, 2), tmp_path / "run"):
+        children = psutil.Process().children()
+        assert any("gauge_process" in " ".join(child.cmdline()) for child in children)
+        if fails:
+            raise ArithmeticError
+    assert not [child for child in children if child.is_running()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -54,13 +55,16 @@ def test_bad_values_are_one_line(fields: dict[str, Any], named: str) -> None:
         {"sample": "no"},
         {"sample": 1},
         {"stop_at_eos": None},
+        {"gauge_interval_ms": "10"},
+        {"gauge_interval_ms": True},
     ],
 )
 def test_values_of_another_type_are_one_line(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
         Workload(**fields).check(100)
     (name,) = fields
-    assert str(caught.value).startswith(f"--{name.replace('_', '-')} must be ")
+    option = name.removesuffix("_ms").replace("_", "-")
+    assert str(caught.value).startswith(f"--{option} must be ")
     assert "\n" not in str(caught.value)
 
 
@@ -68,6 +72,12 @@ def test_values_of_another_type_are_one_line(fields: dict[str, Any]) -> None:
 def test_a_seed_that_torch_does_not_take(seed: int) -> None:
     with pytest.raises(UsageError, match=f"--seed must be .* not {seed}"):
         Workload(seed=seed).check(100)
+
+
+@pytest.mark.parametrize("interval", [0, 0.5, -10, 1001, math.inf, math.nan])
+def test_an_interval_that_costs_or_misses_too_much(interval: float) -> None:
+    with pytest.raises(UsageError, match="--gauge-interval must be from 1 to 1000 ms, not"):
+        Workload(gauge_interval_ms=interval).check(100)
 
 
 @pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**64 - 1])
@@ -84,6 +94,8 @@ def test_a_seed_that_torch_takes(seed: int) -> None:
         {"prompt_tokens": 60, "new_tokens": 40},
         {"prompt": None, "prompt_tokens": 5},
         {"prompt": " "},
+        {"gauge_interval_ms": 1},
+        {"gauge_interval_ms": 1000.0},
     ],
 )
 def test_good_values_pass(fields: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ import { drawHelp } from "./help";
 import { drawFigures, drawLead, drawStatus } from "./lead";
 import { drawLegend } from "./legend";
 import { drawLimit } from "./limit";
+import { MemoryView } from "./memory";
+import { peakOf } from "./metrics";
 import { Model } from "./model";
 import { drawPhases, phasesOf, type Phase } from "./phases";
 import { placeOf } from "./place";
@@ -30,6 +32,7 @@ export class App {
   private readonly toolbar: Toolbar;
   private readonly tooltip: Tooltip;
   private readonly table: FrameTable;
+  private readonly memory: MemoryView;
   private readonly phases: Phase[];
   private readonly facts: Facts;
   private readonly help = byId<HTMLDialogElement>("help");
@@ -50,6 +53,8 @@ export class App {
     drawFindings(byId("changes"), facts, (words) => this.goToPlace(words));
     drawHelp(this.help);
     byId("footer").textContent = "One file: it fetches nothing and sends nothing.";
+    this.memory = new MemoryView(byId("memory"), report.memory, this.tooltip, (metric) => this.open(metric));
+    this.memory.recolour(this.theme.scheme);
     this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, {
       change: (change) => this.change(change),
       walk: (by) => this.walk(by),
@@ -104,10 +109,9 @@ export class App {
     const { tree, zoom, metric, state } = model;
     const scheme = this.theme.scheme;
     const phase = tree.nearest(zoom, "phase");
-    drawPhases(byId("phases"), this.phases, scheme, phase < 0 ? null : tree.frame(phase).name, (item) => {
-      const node = model.tree.children(0).find((child) => model.tree.frame(child).name === item.name);
-      if (node !== undefined) this.zoomTo(node, node);
-    });
+    const held = tree.held && metric >= 0 ? (peakOf(tree.metrics[metric])?.phase ?? null) : null;
+    const current = phase < 0 ? held : tree.frame(phase).name;
+    drawPhases(byId("phases"), this.phases, scheme, current, (item) => this.goToPhase(item.name));
     drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
     this.chart.mark({ zoomed: zoom });
     this.showMatches();
@@ -144,7 +148,8 @@ export class App {
     const total = tree.total(metric);
     const value = formatValue(total[selected], tree.metrics[metric].unit);
     const share = formatShare(total[0] > 0 ? total[selected] / total[0] : 0);
-    byId("spoken").textContent = `${clip(tree.frame(selected).name, 120)}, ${value}, ${share} of run`;
+    byId("spoken").textContent =
+      `${clip(tree.frame(selected).name, 120)}, ${value}, ${share} of ${tree.whole}`;
   }
 
   private found(): string {
@@ -153,7 +158,7 @@ export class App {
     if (model.matches === null || model.metric < 0) return "";
     const count = model.matches.count(model.zoom);
     const share = formatShare(model.matches.share(model.zoom, model.tree.total(model.metric)));
-    const whole = model.zoom === 0 ? "run" : clip(model.tree.frame(model.zoom).name, 24);
+    const whole = model.zoom === 0 ? model.tree.whole : clip(model.tree.frame(model.zoom).name, 24);
     return count === 0 ? "no match" : `${formatCount(count)} frames, ${share} of ${whole}`;
   }
 
@@ -188,9 +193,44 @@ export class App {
     this.remember(false);
   }
 
+  /** The bytes at its peak where those are looked at, its node elsewhere. */
+  private goToPhase(name: string): void {
+    const { model } = this;
+    if (model.tree.held) {
+      const now = peakOf(model.tree.metrics[model.metric]);
+      const same = model.tree.metrics.find((metric) => {
+        const peak = peakOf(metric);
+        return peak?.phase === name && peak.onDevice === now?.onDevice;
+      });
+      if (same !== undefined) return this.change({ metric: same.name });
+      this.showTime();
+    }
+    const node = model.tree.children(0).find((child) => model.tree.frame(child).name === name);
+    if (node !== undefined) this.zoomTo(node, node);
+  }
+
+  /** The graph of a peak's bytes, brought into sight. */
+  private open(metric: string): void {
+    this.change({ metric });
+    this.zoomTo(0, 0);
+    this.bringGraph();
+  }
+
+  /** Findings and phases are places in the run. */
+  private showTime(): void {
+    const widest = this.model.metrics[0]?.name;
+    if (this.model.tree.held && widest !== undefined) this.change({ metric: widest });
+  }
+
+  private bringGraph(): void {
+    byId("graph").scrollIntoView({ block: "start" });
+    this.chart.element.focus({ preventScroll: true });
+  }
+
   /** A frame of a finding: searched for, its phase across the width, and the graph brought into sight. */
   private goToPlace(words: string): void {
     const { model } = this;
+    this.showTime();
     const widest = model.metrics[0]?.name;
     const { phase, node, query } = placeOf(model.tree, words, model.metric);
     this.change({ query, regex: false });
@@ -201,8 +241,7 @@ export class App {
     this.showSelected();
     if (node >= 0) this.reveal(node);
     this.remember(true);
-    byId("graph").scrollIntoView({ block: "start" });
-    this.chart.element.focus({ preventScroll: true });
+    this.bringGraph();
   }
 
   private reveal(node: number): void {
@@ -245,6 +284,7 @@ export class App {
 
   private recolour(): void {
     this.chart.recolour(this.theme.ink());
+    this.memory.recolour(this.theme.scheme);
     this.refresh(false);
   }
 

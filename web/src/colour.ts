@@ -20,6 +20,7 @@ const KINDS: Record<string, Tint> = {
   wait: [120, 0.8],
   copy: [195, 1],
   thread: [215, 0.5],
+  memory: [55, 0.8],
   other: [70, 0.1],
 };
 
@@ -35,6 +36,7 @@ export const KIND_NAMES: Record<string, string> = {
   wait: "Waiting for GPU",
   copy: "Copy",
   thread: "Thread",
+  memory: "Held as",
   other: "Other",
 };
 
@@ -67,6 +69,41 @@ export function phaseColour(name: string, scheme: Scheme): string {
 
 export function kindColour(kind: string, scheme: Scheme): string {
   return paint(KINDS[kind] ?? GREY, scheme, 1.5);
+}
+
+/** What bytes are held as: see store/categories.py. */
+const CATEGORIES: Record<string, Tint> = {
+  weights: [250, 0.95],
+  "checkpoint pages": [215, 0.6],
+  "kv cache": [165, 1.1],
+  activations: [85, 1.15],
+  temporaries: [55, 1.15],
+  "other tensors": [125, 0.8],
+  workspace: [190, 1],
+  "allocator slack": [335, 0.75],
+  "CUDA context and libraries": [290, 0.8],
+  "other processes": [310, 0.5],
+  pinned: [5, 0.8],
+  "Python and libraries": [290, 0.5],
+  other: [70, 0.12],
+};
+
+export function categoryColour(category: string, scheme: Scheme, shade = 3): string {
+  return paint(CATEGORIES[category] ?? GREY, scheme, shade);
+}
+
+/** Layers of the charts over time, from below: host, then device. */
+const LAYERS: Record<string, Tint> = {
+  anonymous: [250, 1],
+  "file-backed": [85, 1],
+  "shared or pinned": [5, 0.9],
+  allocated: [165, 1.1],
+  "reserved, not allocated": [335, 0.8],
+  "in use beyond the allocator": [290, 0.7],
+};
+
+export function layerColour(label: string, scheme: Scheme): string {
+  return paint(LAYERS[label] ?? GREY, scheme, 5);
 }
 
 /** What a step's time went into, in the colours of the frames that hold it. */
@@ -123,24 +160,39 @@ export function owners(tree: CallTree): (string | null)[] {
   return owner;
 }
 
+/** What each node's bytes are held as, or null: the nearest category at or above it. */
+export function categories(tree: CallTree): (string | null)[] {
+  const found: (string | null)[] = [];
+  for (let node = 0; node < tree.size; node++) {
+    const { kind, name } = tree.frame(node);
+    found.push(kind === "memory" ? name : (found[tree.parent[node]] ?? null));
+  }
+  return found;
+}
+
 /** Colours of nodes, each made once. */
 export class Palette {
   private readonly byFrame: (string | undefined)[] = [];
   private readonly byClass = new Map<string | null, string>();
   private classes: ClassColours | null = null;
   private owner: (string | null)[] | null = null;
+  private readonly category: (string | null)[];
 
   constructor(
     private readonly tree: CallTree,
     private readonly by: "kind" | "class",
     private readonly scheme: Scheme,
-  ) {}
+  ) {
+    this.category = tree.held ? categories(tree) : [];
+  }
 
   of(node: number): string {
     return this.by === "class" ? this.ofClass(node) : this.ofKind(node);
   }
 
   private ofKind(node: number): string {
+    const category = this.category[node] ?? null;
+    if (category !== null) return categoryColour(category, this.scheme, hash(this.tree.frame(node).name) % 4);
     const index = this.tree.frameOf[node];
     return (this.byFrame[index] ??= frameColour(this.tree.frames[index], this.scheme));
   }

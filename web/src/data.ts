@@ -1,25 +1,40 @@
 /** From the text in the page to a tree. The layout is described in views/page/document.py. */
 
+import { decodeCharts, type Charts, type RawCharts } from "./curves";
+import { Facts } from "./facts";
 import { forPeople } from "./metrics";
 import { CallTree, preorder, type Frame, type Metric } from "./tree";
 
 export const SCHEMA = 1;
 
-export interface RawDocument {
-  schema: number;
-  title: string;
-  summary: unknown;
-  strings: string[];
+interface RawTree {
   frames: Record<"kind" | "name" | "full" | "file" | "line" | "module", number[]>;
   nodes: { up: number[]; frame: number[] };
   metrics: (Metric & { step: number[]; value: number[] })[];
   origins: { names: string[]; runs: number[] };
 }
 
+export interface RawDocument extends RawTree {
+  schema: number;
+  title: string;
+  summary: unknown;
+  strings: string[];
+  memory?: { facts: unknown; charts: RawCharts; held: RawTree | null } | null;
+}
+
+export interface Memory {
+  /** The memory document. */
+  facts: Facts;
+  charts: Charts;
+  /** Bytes by place: its metrics are the peaks. */
+  held: CallTree | null;
+}
+
 export interface Report {
   title: string;
   summary: unknown;
   tree: CallTree;
+  memory: Memory | null;
 }
 
 /** base64 of gzip of JSON, without a request: a page opened from a file may make none. */
@@ -34,6 +49,20 @@ export async function unpack(text: string): Promise<RawDocument> {
 export function decode(raw: RawDocument): Report {
   if (raw.schema !== SCHEMA) throw new Error(`this page reads layout ${SCHEMA}, its data has ${raw.schema}`);
   const strings = raw.strings.map(printable);
+  const { memory = null } = raw;
+  return {
+    title: printable(raw.title),
+    summary: raw.summary,
+    tree: decodeTree(raw, strings),
+    memory: memory && {
+      facts: new Facts(memory.facts),
+      charts: decodeCharts(memory.charts),
+      held: memory.held && decodeTree(memory.held, strings),
+    },
+  };
+}
+
+function decodeTree(raw: RawTree, strings: string[]): CallTree {
   const size = Math.max(1, raw.nodes.frame.length);
   const parent = new Int32Array(size);
   parent[0] = -1;
@@ -49,10 +78,10 @@ export function decode(raw: RawDocument): Report {
     originNames: raw.origins.names,
     origin: runs(raw.origins.runs, size),
   });
-  return { title: printable(raw.title), summary: raw.summary, tree: new CallTree(columns) };
+  return new CallTree(columns);
 }
 
-function decodeFrames(raw: RawDocument, strings: string[]): Frame[] {
+function decodeFrames(raw: RawTree, strings: string[]): Frame[] {
   const text = (index: number): string | null => (index < 0 ? null : strings[index]);
   const frames = raw.frames.name.map((name, index) => ({
     kind: text(raw.frames.kind[index]) ?? "other",

@@ -93,7 +93,7 @@ function perCall(tree: CallTree, node: number, metric: number): HTMLElement | nu
 function shares(tree: CallTree, node: number, metric: number): HTMLElement {
   const total = tree.total(metric);
   const phase = tree.nearest(node, "phase");
-  const rows: [string, number][] = [["run", 0]];
+  const rows: [string, number][] = [[tree.whole, 0]];
   if (phase > 0 && phase !== node) rows.unshift([clip(tree.frame(phase).name, 24), phase]);
   const parent = tree.parent[node];
   if (parent > 0 && parent !== phase) rows.unshift(["parent", parent]);
@@ -160,6 +160,13 @@ function numbers(tree: CallTree, node: number): HTMLElement {
 
 function origin(tree: CallTree, node: number): HTMLElement {
   const name = tree.originNames[tree.origin[node]];
+  if (tree.held)
+    return el(
+      "p",
+      { class: "origin" },
+      "Bytes: counted by who holds them; those that a step takes, by who asked for them while it was traced." +
+        (node === 0 ? " Where counts say too much, the whole is larger than the measured peak." : ""),
+    );
   return el(
     "p",
     { class: "origin" },

@@ -1,6 +1,14 @@
 /** What the colours mean, with the part of the zoomed frame that each holds by itself. */
 
-import { ClassColours, kindColour, KIND_NAMES, owners, type Scheme } from "./colour";
+import {
+  categories,
+  categoryColour,
+  ClassColours,
+  kindColour,
+  KIND_NAMES,
+  owners,
+  type Scheme,
+} from "./colour";
 import { el, styled } from "./dom";
 import { clip, formatShare } from "./format";
 import type { CallTree } from "./tree";
@@ -30,15 +38,20 @@ export function drawLegend(
   by: "kind" | "class",
   scheme: Scheme,
 ): void {
-  const owner = by === "class" ? owners(tree) : [];
+  const byCategory = tree.held && by === "kind";
+  const owner = by === "class" ? owners(tree) : byCategory ? categories(tree) : [];
   const outside = "outside modules";
   const classes = new ClassColours(tree, scheme);
   const shares = selfShares(tree, root, metric, (node) =>
-    by === "class" ? (owner[node] ?? outside) : tree.frame(node).kind,
+    by === "class" || byCategory ? (owner[node] ?? outside) : tree.frame(node).kind,
   );
   const items = shares.slice(0, MOST).map(([name, share]) => {
-    const colour = by === "class" ? classes.of(name === outside ? null : name) : kindColour(name, scheme);
-    const label = by === "class" ? clip(name, 32) : (KIND_NAMES[name] ?? clip(name, 32));
+    const colour = byCategory
+      ? categoryColour(name, scheme)
+      : by === "class"
+        ? classes.of(name === outside ? null : name)
+        : kindColour(name, scheme);
+    const label = by === "class" || byCategory ? clip(name, 32) : (KIND_NAMES[name] ?? clip(name, 32));
     return el(
       "span",
       { class: "item" },

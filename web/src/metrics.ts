@@ -36,6 +36,16 @@ const ORDER = [
   "calls",
 ];
 
+/** Bytes at a peak: `held_bytes@decode`, or `held_bytes@decode.3` with the frames of step 3. */
+const HELD = /^(device_)?held_bytes@([^.]*)/;
+const HELD_GROUP = "Bytes held at a peak";
+
+/** The phase whose peak a metric is of, and where; null for all other metrics. */
+export function peakOf({ name }: Metric): { phase: string; onDevice: boolean } | null {
+  const found = HELD.exec(name);
+  return found && { phase: found[2], onDevice: found[1] !== undefined };
+}
+
 const GROUPS: [unit: string, label: string][] = [
   ["ns", "Time"],
   ["bytes", "Bytes"],
@@ -72,7 +82,8 @@ export function inOrder<T extends Metric>(metrics: readonly T[]): T[] {
 export function grouped(metrics: readonly Metric[]): [label: string, members: Metric[]][] {
   const groups = new Map<string, Metric[]>();
   for (const metric of inOrder(metrics)) {
-    const label = GROUPS.find(([unit]) => unit === metric.unit)?.[1] ?? "Other";
+    const ofUnit = GROUPS.find(([unit]) => unit === metric.unit)?.[1] ?? "Other";
+    const label = peakOf(metric) === null ? ofUnit : HELD_GROUP;
     groups.set(label, [...(groups.get(label) ?? []), metric]);
   }
   return [...groups];

@@ -10,25 +10,33 @@ import type { CallTree, Metric } from "./tree";
 
 export class Model {
   state: ViewState;
-  /** The recorded tree, or the one with merged layers. */
+  /** The tree in use, as recorded or with merged layers. */
   tree: CallTree;
+  /** As recorded: the run's, or that of bytes that are held. */
+  private base: CallTree;
   zoom = 0;
   selected = 0;
   matches: Matches | null = null;
   /** Why there are no matches, where the query is wrong. */
   complaint = "";
-  private merged: Merged | null = null;
+  private readonly merged = new Map<CallTree, Merged>();
   private rankings = new Map<CallTree, Ranking>();
 
   constructor(readonly report: Report) {
-    this.tree = report.tree;
+    this.tree = this.base = report.tree;
     this.state = { ...START, metric: this.metrics[0]?.name ?? "" };
   }
 
   /** Metrics that can be a width: they add up, and there is some of them. Time comes first. */
   get metrics(): Metric[] {
-    const { tree } = this.report;
-    return inOrder(tree.metrics.filter((metric, index) => canBeWidth(metric) && tree.total(index)[0] > 0));
+    return this.bases.flatMap((tree) =>
+      inOrder(tree.metrics.filter((metric, index) => canBeWidth(metric) && tree.total(index)[0] > 0)),
+    );
+  }
+
+  private get bases(): CallTree[] {
+    const held = this.report.memory?.held ?? null;
+    return held === null ? [this.report.tree] : [this.report.tree, held];
   }
 
   /** Index of the metric in use; -1 where the tree has none. */
@@ -52,8 +60,12 @@ export class Model {
   change(change: Partial<ViewState>): void {
     const before = this.state;
     this.state = { ...before, ...change };
-    if (this.state.merge !== before.merge) this.remerge();
+    const base = this.bases.find((tree) => tree.metric(this.state.metric) >= 0) ?? this.report.tree;
+    const moved = base !== this.base;
+    if (moved) this.startIn(base);
+    else if (this.state.merge !== before.merge) this.remerge();
     if (
+      moved ||
       ["merge", "query", "regex"].some(
         (key) => this.state[key as keyof ViewState] !== before[key as keyof ViewState],
       )
@@ -90,10 +102,22 @@ export class Model {
     this.selected = nodeAt(this.tree, wanted.at, this.zoom);
   }
 
+  /** Another tree has other places: what was looked at is not in it. */
+  private startIn(base: CallTree): void {
+    this.base = base;
+    this.tree = this.state.merge ? this.mergedBase.tree : base;
+    this.zoom = this.selected = 0;
+  }
+
+  private get mergedBase(): Merged {
+    let merged = this.merged.get(this.base);
+    if (merged === undefined) this.merged.set(this.base, (merged = mergeLayers(this.base)));
+    return merged;
+  }
+
   private remerge(): void {
-    const { tree } = this.report;
-    this.merged ??= mergeLayers(tree);
-    const { to } = this.merged;
+    const tree = this.base;
+    const { to } = this.mergedBase;
     const heaviest = (wanted: number): number => {
       const total = tree.total(this.metric);
       let best = -1;
@@ -105,7 +129,7 @@ export class Model {
     const move = this.state.merge ? (node: number): number => to[node] : heaviest;
     this.zoom = move(this.zoom);
     this.selected = move(this.selected);
-    this.tree = this.state.merge ? this.merged.tree : tree;
+    this.tree = this.state.merge ? this.mergedBase.tree : tree;
   }
 
   private search(): void {

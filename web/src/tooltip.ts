@@ -19,7 +19,7 @@ export class Tooltip {
     const place =
       frame.module ??
       (frame.file === null ? "" : `${frame.file}${frame.line === null ? "" : `:${frame.line}`}`);
-    const shares = [`${formatShare(total[node] / total[0])} of run`];
+    const shares = [`${formatShare(total[node] / total[0])} of ${tree.whole}`];
     if (zoom > 0 && tree.contains(zoom, node) && node !== zoom) {
       shares.unshift(`${formatShare(total[node] / total[zoom])} of ${clip(tree.frame(zoom).name, 24)}`);
     }
@@ -29,6 +29,12 @@ export class Tooltip {
       el("span", {}, el("strong", {}, formatValue(total[node], unit)), ` ${shares.join(", ")}`),
       own > 0 && own !== total[node] ? el("span", {}, `self ${formatValue(own, unit)}`) : null,
     ]);
+  }
+
+  /** A heading, and pairs of words and values. */
+  showPairs(heading: string, pairs: readonly (readonly [string, string])[], event: PointerEvent): void {
+    const lines = pairs.map(([words, value]) => el("span", {}, el("strong", {}, value), ` ${words}`));
+    this.fill(event, [el("b", {}, heading), ...lines]);
   }
 
   showHidden(count: number, event: PointerEvent): void {

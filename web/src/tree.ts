@@ -44,6 +44,8 @@ export class CallTree {
   readonly depth: Int32Array;
   /** Rows below a node. */
   readonly height: Int32Array;
+  /** Whether it is a tree of bytes that are held, below what they are held as, and not one of a run. */
+  readonly held: boolean;
   private readonly selfs: readonly Float64Array[];
   private readonly folded = new Map<number, Float64Array>();
   private readonly none: Float64Array;
@@ -58,6 +60,7 @@ export class CallTree {
     this.origin = columns.origin;
     this.instances = columns.instances ?? null;
     this.selfs = columns.selfs;
+    this.held = columns.frames.some(({ kind }) => kind === "memory");
     this.size = columns.parent.length;
     this.none = new Float64Array(this.size);
     this.end = new Int32Array(this.size);
@@ -71,6 +74,11 @@ export class CallTree {
       if (this.end[parent] < this.end[node]) this.end[parent] = this.end[node];
       if (this.height[parent] <= this.height[node]) this.height[parent] = this.height[node] + 1;
     }
+  }
+
+  /** What the root is called in a sentence. */
+  get whole(): string {
+    return this.held ? "peak" : "run";
   }
 
   frame(node: number): Frame {

@@ -79,7 +79,7 @@ def _rows(profile: Profile, phase: str, cells: list[tuple[int, str, float]]) -> 
     for node, metric, value in cells:
         sums[profile.frames[profile.nodes[node].frame]][metric] += value
     for frame, values in sums.items():
-        place = f"{frame.file}:{frame.line}" if frame.file else None
+        place = f"{frame.file}:{frame.line}" if frame.file and frame.line is not None else frame.file
         yield (phase, frame.name, place, *(round(values.get(metric, 0)) for metric in _SUMMED))
 
 

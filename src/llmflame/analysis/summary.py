@@ -13,6 +13,9 @@ from llmflame.analysis.findings import Finding, find
 from llmflame.analysis.idle import idle
 from llmflame.analysis.latency import latency, phase_seconds
 from llmflame.analysis.machine import machine_summary
+from llmflame.analysis.memory.composition import compositions, run_peak
+from llmflame.analysis.memory.growth import growth
+from llmflame.analysis.memory.overview import SPACES
 from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached_share
 from llmflame.analysis.phases import GENERATION, decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.roofline import Roofline, rooflines
@@ -47,6 +50,7 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
         "machine": machine_summary(list(profile.machine)),
         "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
         "phases": _phases(profile, covered),
+        "memory": _memory(profile),
         "weights_cached": weights_cached_share(profile),
         "latency": _latency(profile),
         "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
@@ -78,6 +82,34 @@ def _phases(profile: Profile, covered: Mapping[str, float]) -> list[dict[str, An
         }
         for span in phase_spans(profile)
     ]
+
+
+def _memory(profile: Profile) -> dict[str, Any] | None:
+    """What the peaks are made of, and what a decode step adds; None where nobody counted."""
+    found = compositions(profile)
+    peaks = [peak for space in SPACES if (peak := run_peak(found, space)) is not None]
+    grown = growth(profile)
+    if not peaks and not grown:
+        return None
+    return {
+        "peaks": [
+            {
+                "space": peak.space,
+                "phase": peak.phase,
+                "peak_bytes": peak.peak_bytes,
+                "held_bytes": {category: round(size) for category, size in peak.parts},
+            }
+            for peak in peaks
+        ],
+        "growth": [
+            {
+                "space": one.space,
+                "bytes_per_step": one.held.bytes_per_step,
+                "kv_cache_bytes_per_step": one.kv_cache.bytes_per_step,
+            }
+            for one in grown
+        ],
+    }
 
 
 def _seconds_of(ns: float | None) -> float | None:

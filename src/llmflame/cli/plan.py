@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,11 +53,12 @@ def plan(  # noqa: PLR0913  each option is a parameter
     from llmflame.cli.printing import print_json, print_view
     from llmflame.planning.document import document
     from llmflame.planning.plan import Asked, make_plan
+    from llmflame.planning.quiet import quiet
     from llmflame.planning.subject import find
     from llmflame.subjects.progress import silent
 
-    with _quiet():
-        asked = Asked(batch, context, new_tokens, dtype, attention, _threads())
+    with quiet():
+        asked = Asked(batch, context, new_tokens, dtype, attention)
         answer = make_plan(find(model, silent), asked, target)
     if json:
         print_json(document(answer))
@@ -127,23 +125,3 @@ def _bytes(facts: list[Fact], name: str) -> tuple[int, str] | None:
         if fact.name == name and isinstance(fact.value, int | float) and not isinstance(fact.value, bool):
             return int(fact.value), fact.source
     return None
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers tells of fast kernels that are missing, which nothing here would run."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

@@ -53,5 +53,5 @@ def _next(seen: dict[int, int], limit: int, low: int, high: int, trial: int) -> 
     else:
         one, other = sorted(seen, key=lambda n: abs(seen[n] - limit))[:2]
         slope = (seen[other] - seen[one]) / (other - one)
-        guess = int(one + (limit - seen[one]) / slope) if slope > 0 else 2 * low
+        guess = int(one + (limit - seen[one]) / slope) if slope > 0 else high - 1
     return min(max(guess, low + 1), high - 1)

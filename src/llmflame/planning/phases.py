@@ -79,7 +79,7 @@ def phases(
         if amount is not None
     )
     held = _held_weights(weights)
-    loading = held
+    loading = tuple(_unread(item) for item in held)
     if kind == "cpu" and not weights.mapped:
         formula = "pages of the weight files, mapped and resident until all is converted"
         loading = (*held, Item(categories.CHECKPOINT, weights.checkpoint_bytes, formula))
@@ -104,6 +104,13 @@ def _request_items(peak: Peak, sentences: tuple[str, ...]) -> tuple[Item, ...]:
         for category, amount, sentence in zip(_REQUEST, amounts, sentences, strict=True)
         if amount
     )
+
+
+def _unread(item: Item) -> Item:
+    """Mapped files take no memory before they are read, which is when the model first runs."""
+    if item.category != categories.CHECKPOINT:
+        return item
+    return Item(item.category, 0, "mapped files, read when the model first runs")
 
 
 def _held_weights(weights: Weights) -> tuple[Item, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from llmflame.errors import UsageError
 from llmflame.planning import architecture, formula, process
@@ -68,7 +70,8 @@ class Asked:
     new_tokens: int = 64
     dtype: str = "auto"
     attention: str | None = None
-    threads: int = 1
+    threads: int | None = None
+    """On a CPU; None for as many as torch uses here."""
 
 
 def make_plan(model: PlannedModel, asked: Asked, device: Device) -> Plan:
@@ -82,7 +85,7 @@ def make_plan(model: PlannedModel, asked: Asked, device: Device) -> Plan:
     shape = shape_of(model.config)
     allowed = most_tokens(model.config)
     request = _request(asked, allowed)
-    kernels = Kernels(device.kind, asked.threads, device.capability)
+    kernels = Kernels(device.kind, asked.threads or torch.get_num_threads(), device.capability)
     estimator = Estimator(built, shape, dtype, kernels)
     weights = _weights(model, built, shape, dtype, device)
     around = _surroundings(device)
@@ -96,19 +99,8 @@ def make_plan(model: PlannedModel, asked: Asked, device: Device) -> Plan:
         words = texts(footprint, one, shape, attention)
         return phases(weights, footprint, words, device.kind, around)
 
-    def needs(one: Request) -> int:
-        return max(phase.total for phase in planned(one))
-
     answer = planned(request)
-    batch = largest(
-        lambda n: needs(replace(request, batch=n)), device.total_bytes, start=request.batch, cap=MOST_BATCH
-    )
-    context = largest(
-        lambda n: needs(replace(request, prompt_tokens=n)),
-        device.total_bytes,
-        start=request.prompt_tokens,
-        cap=(allowed or MOST_CONTEXT) - request.new_tokens,
-    )
+    batch, context = _limits(planned, request, device.total_bytes, allowed or MOST_CONTEXT)
     if estimator.failure is not None and built is not None:
         notes.append(f"in closed form, because the model can't be run without data ({estimator.failure})")
     return Plan(
@@ -128,6 +120,28 @@ def make_plan(model: PlannedModel, asked: Asked, device: Device) -> Plan:
         most_context=context,
         notes=tuple(notes),
     )
+
+
+def _limits(
+    planned: Callable[[Request], tuple[Phase, ...]], request: Request, limit: int, allowed: int
+) -> tuple[Most, Most]:
+    """The largest batch at the request's context, and the largest context at its batch."""
+    load = planned(request)[0].total
+    if load > limit:
+        return Most(0, False, True), Most(0, False, True)
+
+    def needs(one: Request) -> int:
+        # Loading needs the same for every request, which would hide the line that the others follow.
+        return max(phase.total for phase in planned(one)[1:])
+
+    batch = largest(lambda n: needs(replace(request, batch=n)), limit, start=request.batch, cap=MOST_BATCH)
+    context = largest(
+        lambda n: needs(replace(request, prompt_tokens=n)),
+        limit,
+        start=request.prompt_tokens,
+        cap=allowed - request.new_tokens,
+    )
+    return batch, context
 
 
 def _built(

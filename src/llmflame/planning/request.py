@@ -54,5 +54,3 @@ class Footprint:
     """Of one sequence, over all layers, averaged over the tokens of the prompt."""
     method: str
     """`simulation` or `formula`."""
-    reserved: tuple[int, int] | None = None
-    """What CUDA's caching allocator holds for it beyond the weights, after prefill and after decode."""

@@ -12,6 +12,7 @@ BEGAN_CPU_NS = time.process_time_ns()
 
 import contextlib
 import ctypes
+import faulthandler
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ def main() -> int:
     order = json.loads(sys.stdin.buffer.readline())
     sink = PipeSink(os.fdopen(order["pipe"], "wb"))
     _die_with_parent(order["parent"])
+    _tell_stack_when_warned(sink)
     try:
         from llmflame.recording.pass_in_child import run_pass
 
@@ -39,7 +41,7 @@ def main() -> int:
     except BrokenPipeError:
         return 1
     except BaseException as error:
-        sink.send("failed", {"reason": _reason(error), "traceback": traceback.format_exc()[-20_000:]})
+        sink.send("failed", {"reason": _reason(error), "traceback": _traceback()})
         return 1
     sink.send("done", None)
     return 0
@@ -47,7 +49,23 @@ def main() -> int:
 
 def _reason(error: BaseException) -> str:
     text = str(error).strip().splitlines()
+    if type(error).__name__ == "RanOutOfMemoryError":
+        return text[0]
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def _traceback() -> str:
+    try:
+        return traceback.format_exc()[-20_000:]
+    except MemoryError:
+        return ""
+
+
+def _tell_stack_when_warned(sink: PipeSink) -> None:
+    """The recorder signals when the control group's limit is near: the kernel's kill leaves no stack."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no such signal, or no standard error
+        faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=False)
+        sink.send("warn_signal", True)
 
 
 def _die_with_parent(parent: int) -> None:

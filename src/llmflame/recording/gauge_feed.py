@@ -16,6 +16,8 @@ from llmflame.probes.memory_limits import Limit, Limits
 from llmflame.store.rows import GaugeRow, ProbeReportRow, Row
 
 PROBE = "gauges"
+GRACE_S = 3.0
+"""A driver that doesn't answer must not hold the recording up; the thread ends with the process."""
 NEAR_SHARE = 0.96
 """Of the control group's limit. A process can touch some tens of megabytes between two readings, so what is
 left of a limit of 2 GiB lasts for one or two."""
@@ -84,7 +86,7 @@ class GaugeThread:
         self._stopped = True
         self._running.release()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(GRACE_S)
         report = self._loop.report()
         if self._limits is not None and self._limits.smallest is not None:
             report.append((f"limit: {self._limits.smallest.name}", self._limits.smallest.bytes, "bytes"))

@@ -31,6 +31,8 @@ class GaugeHelper:
         self._arguments = [str(os.getpid()), str(interval_s), str(origin_ns), *([device] if device else [])]
         self._origin_ns = origin_ns
         self._begins: list[tuple[int, str]] = []
+        self._latest: dict[str, Reading] = {}
+        self._pass_number = 0
         self._process: subprocess.Popen[bytes] | None = None
         # A pipe would hold the helper up when it is full and nobody reads; the file goes with its descriptor.
         self._told: IO[bytes] | None = None
@@ -104,5 +106,15 @@ class GaugeHelper:
                 continue
             reading = Reading(*item)
             begun = bisect_right(self._begins, reading.time_ns, key=lambda begin: begin[0])
-            rows += gauge_rows(self._begins[max(begun - 1, 0)][1], [reading])
+            rows += self._carried(max(begun - 1, 0))
+            rows += gauge_rows(self._begins[self._pass_number][1], [reading])
+            self._latest[reading.name] = reading
         return rows
+
+    def _carried(self, pass_number: int) -> list[Row]:
+        """What the gauges were when a new pass began: the helper doesn't say again what has not changed."""
+        if pass_number <= self._pass_number:
+            return []
+        self._pass_number = pass_number
+        begin_ns, name = self._begins[pass_number]
+        return gauge_rows(name, [latest._replace(time_ns=begin_ns) for latest in self._latest.values()])

@@ -22,6 +22,7 @@ from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.recording import passes
 from llmflame.recording.gauge_helper import GaugeHelper
+from llmflame.recording.out_of_memory import note, watch_device
 from llmflame.recording.requests import marked_pipeline
 from llmflame.recording.session import Session
 from llmflame.recording.single import SingleRun
@@ -87,18 +88,19 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         refuse_taken_slot()
+        watch_device()
         check_writable(self.output, force=self._force)
         self._began_ns = time.perf_counter_ns()
         # The old file stays until the new one is whole.
         self._unfinished = unfinished_beside(self.output)
         self._writer = ProfileWriter(self._unfinished, version=version(), mode="in-process")
         try:
+            self._gauges = GaugeHelper(origin_ns=self._began_ns, device=_gpu_of(self._model))
+            self._sessions.callback(self._gauges.stop)
+            self._gauges.start()  # first: it takes a while to start
             self._writer.facts(with_kept(cache.folder(), read_machine(cache.folder())))
             self._writer.subject({"model": _name_of(self._model), "source": "a live object"})
             self._writer.subject(model_facts(self._model) | {"python": sys.version.split()[0]})
-            self._gauges = GaugeHelper(origin_ns=self._began_ns, device=_gpu_of(self._model))
-            self._sessions.callback(self._gauges.stop)
-            self._gauges.start()
             self._single = SingleRun(self._session("clean"), self._model, self._pipeline)
             self._single.begin()
         except BaseException:
@@ -113,6 +115,8 @@ class Recorder:
         writer = self._writer
         assert writer is not None
         status, reason = _ending(error)
+        if self._single is not None and (said := note(self._single.session, error, self._model)):
+            reason = said
         if self._repeated and not self._walked and error is None:
             status, reason = "partial", "the loop over passes() was left before its end"
         with self._sessions:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmflame.planning.predict import predict
 from llmflame.probes.memory.census import Census, take_census
 from llmflame.probes.memory.tensors import cache_storages
 from llmflame.probes.sections import STEP, RequestProbe, Section
 from llmflame.recording.session import Peaks, Session, log_request
+from llmflame.recording.subject_facts import model_facts
 
 FLOOR = "request"
 """The phase of the moments before and after a whole request."""
@@ -26,6 +28,8 @@ class MemoryWatcher:
     root: Any
     cache: Callable[[], Any] = lambda: None
     step_peaks: dict[int | None, Peaks] = field(default_factory=dict)
+    static_cache: bool = False
+    """Has the cache its whole length from the first token on?"""
 
     def opening(self, name: str, index: int | None) -> bool:
         """Count, read, and begin a new peak."""
@@ -48,6 +52,7 @@ class MemoryWatcher:
             self.step_peaks[index] = self.session.peak()
             self.read_step()
             self.count("decode" if index else "prefill", index, "end")
+            self.static_cache = bool(getattr(self.cache(), "is_compileable", False))
         return False
 
     def read_step(self) -> None:
@@ -101,5 +106,29 @@ def memory_request(session: Session, root: Any) -> Any:
         peaks={},
         treatments=treatments,  # type: ignore[arg-type]
         step_peaks=watcher.step_peaks,
+    )
+    session.flush()
+    _predict(session, root, static_cache=watcher.static_cache)
+
+
+def _predict(session: Session, root: Any, *, static_cache: bool) -> None:
+    """What the request that was counted should hold, by the model's configuration alone."""
+    facts, seen = model_facts(root), session.seen_shape
+    wanted = (seen.get("batch_size"), seen.get("prompt_tokens"), seen.get("new_tokens"))
+    if not all(isinstance(number, int) and number > 0 for number in wanted):
+        return
+    batch, prompt, new = (int(number or 0) for number in wanted)
+    session.put(
+        *predict(
+            getattr(root, "config", None),
+            batch=batch,
+            prompt_tokens=prompt,
+            new_tokens=new,
+            dtype=str(facts["dtype"]),
+            device_kind="cuda" if session.on_cuda else "cpu",
+            weight_bytes=None,
+            static_cache=static_cache,
+            checkpoint_dtype=session.checkpoint_dtype,
+        )
     )
     session.flush()

@@ -14,6 +14,7 @@ from typing import Any
 from llmflame.probes.faults import minor_fault_cost_ns
 from llmflame.probes.spans import Place
 from llmflame.recording import cold_start
+from llmflame.recording.out_of_memory import RanOutOfMemoryError, WatchedSession, note
 from llmflame.recording.session import Session
 from llmflame.recording.wire import PipeSink
 from llmflame.recording.workload import Workload, check_context
@@ -25,16 +26,31 @@ Run = Callable[[Any, int], Any]
 
 
 def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns: int) -> None:
-    """Run `clean` or `anatomy` as ordered; rows go to the sink as phases end."""
+    """Run `clean` or `anatomy` as ordered; rows go to the sink as phases end.
+
+    Raises RanOutOfMemoryError where memory ran out; who held it is stored.
+    """
     checkpoint = _checkpoint(order["checkpoint"])
     workload = Workload(**order["workload"])
-    session = Session(order["pass"], sink, order["origin_ns"], lambda text: sink.send("progress", text))
+    session = WatchedSession(
+        order["pass"], sink, order["origin_ns"], lambda text: sink.send("progress", text)
+    )
     with contextlib.closing(session):
-        _log_startup(session, order["spawned_ns"], began_ns, began_cpu_ns)
-        if session.pass_name == "clean":
-            _clean(session, checkpoint, workload)
-        else:
-            _anatomy(session, checkpoint, workload)
+        try:
+            _log_startup(session, order["spawned_ns"], began_ns, began_cpu_ns)
+            if session.pass_name == "clean":
+                _clean(session, checkpoint, workload)
+            elif session.pass_name == "allocations":
+                from llmflame.recording.allocations import run_allocations
+
+                run_allocations(session, checkpoint, workload)
+            else:
+                _anatomy(session, checkpoint, workload)
+        except Exception as error:
+            reason = note(session, error, weights=checkpoint.weight_bytes or 0)
+            if reason is None:
+                raise
+            raise RanOutOfMemoryError(reason) from error
         session.peak()
         session.flush()
     sink.send("peak", session.highest_rss_bytes)
@@ -67,7 +83,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         from llmflame.recording.memory import take_moment
 
         take_moment(session, pipeline.model, "load")
-        run, count = _request(pipeline, workload)
+        run, count = request_of(pipeline, workload)
         with sampling.watch(session, "warmup"):
             # The whole length: libraries build and cache plans for each length of the key/value cache.
             run(_Nowhere(), workload.new_tokens)
@@ -85,6 +101,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         )
     session.sink.subject(session.seen_shape)  # a model may have ended early
     passes.report_compiler(session, compiled)
+    session.checkpoint_dtype = checkpoint.dtype
     _count_memory(session, pipeline.model, lambda probe: run(probe, workload.new_tokens))
 
 
@@ -108,7 +125,7 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
     # One thread, so that the tracer, which follows only the thread that started it, sees the whole load.
     os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
     pipeline = cold_start.import_and_load(session, checkpoint, workload, cold_start.plain, cold_start.traced)
-    run, _ = _request(pipeline, workload)
+    run, _ = request_of(pipeline, workload)
     from llmflame.recording import passes
 
     session.progress("calibrating the tracer")
@@ -133,7 +150,7 @@ class _Nowhere:
         """Forget it."""
 
 
-def _request(pipeline: Any, workload: Workload) -> tuple[Run, int]:
+def request_of(pipeline: Any, workload: Workload) -> tuple[Run, int]:
     """The call that runs one request, and its prompt's length in tokens."""
     import torch
 

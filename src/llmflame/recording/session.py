@@ -66,6 +66,8 @@ class Session:
         self.highest_rss_bytes = 0
         self.seen_shape: dict[str, Scalar] = {}
         """Of the last request."""
+        self.checkpoint_dtype: str | None = None
+        """Of the weight files, where the model was loaded from some here."""
         self.last_step: int | None = None
         """Of a request, where that is known before it runs: the index of its last forward call."""
 
@@ -73,6 +75,7 @@ class Session:
         """Another pass in this process: the same sink, clock, device and request."""
         other = Session(pass_name, self.sink, self.spans.origin_ns, self.progress)
         other.device, other.device_name = self.device, self.device_name
+        other.checkpoint_dtype = self.checkpoint_dtype
         tokens = self.seen_shape.get("new_tokens")
         other.last_step = tokens - 1 if isinstance(tokens, int) else None
         return other

@@ -17,6 +17,8 @@ WHOLE_SHARE = 0.01
 """What is explained up to this is explained."""
 LINE_SHARE = 0.9
 """Less of the variance on the line, and a slope alone would mislead."""
+TOLD_SHARE = 0.05
+"""Of a peak: less is left to the view."""
 MOST_FLOORS = 6
 LEAST_CHANGE_BYTES = 1024
 """Of a floor: a few numbers and names more are no growth."""
@@ -36,32 +38,55 @@ def growth_parts(document: Document) -> list[RenderableType]:
     return parts
 
 
-def added_words(one: Document) -> str:
+def memory_lines(memory: Document) -> list[RenderableType]:
+    """For the summary: a line for each space, its peak by category and what a decode step adds to it."""
+    lines: list[RenderableType] = []
+    grown = {one["space"]: one for one in memory["growth"]}
+    for peak in memory["peaks"]:
+        whole = peak["peak_bytes"]
+        where = " of the device" if peak["space"] == "device" else ""
+        text = Text().append(f"Memory at the peak{where} ", style="dim")
+        text.append(human_bytes(whole), style="bold").append(f" ({safe_text(peak['phase'], 30)}): ")
+        large = [
+            (size, category)
+            for category, size in peak["held_bytes"].items()
+            if abs(size) >= TOLD_SHARE * whole
+        ]
+        large.sort(key=lambda part: -part[0])
+        text.append(", ".join(f"{safe_text(category, 40)} {human_bytes(size)}" for size, category in large))
+        if peak["space"] in grown:
+            text.append(f"; a decode step {_added(grown[peak['space']])}")
+        lines.append(Paragraph(text, hang=2))
+    return lines
+
+
+def _added(one: Document) -> str:
     """`adds 45.1 KiB, all of it KV cache`."""
     added, cached = one["bytes_per_step"], one["kv_cache_bytes_per_step"]
-    if round(added) == 0:
-        return "adds nothing"
-    if abs(added - cached) <= WHOLE_SHARE * abs(added):
-        return f"adds {human_bytes(added)}, all of it KV cache"
-    verb, of_it = ("adds", "of it") if added > 0 else ("gives back", "though the KV cache adds")
-    if round(cached) == 0:
-        return f"{verb} {human_bytes(abs(added))}, none of it KV cache"
-    return f"{verb} {human_bytes(abs(added))}, {of_it} {human_bytes(cached)}{' KV cache' if added > 0 else ''}"
+    if round(added) <= 0:
+        return f"gives back {human_bytes(-added)}" if round(added) else "adds nothing"
+    if abs(added - cached) <= WHOLE_SHARE * added:
+        of_it = "all of it KV cache"
+    elif round(cached) == 0:
+        of_it = "none of it KV cache"
+    else:
+        of_it = f"the KV cache {human_bytes(cached)} of it"
+    return f"adds {human_bytes(added)}, {of_it}"
 
 
 def _sentence(one: Document) -> Text:
     added, cached = one["bytes_per_step"], one["kv_cache_bytes_per_step"]
-    text = Text(f"{_name(one['space'])}: ", style="dim")
+    text = Text().append(f"{_name(one['space'])}: ", style="dim")
     if added < 0:
         text.append(f"a decode step gives back {human_bytes(-added)}", style="bold")
     else:
         text.append(f"a decode step adds {human_bytes(added)}", style="bold")
-    pieces = [f"the KV cache {human_bytes(cached)}"] if round(cached) else []
     rest = one["unexplained_bytes_per_step"]
-    if round(rest):
-        pieces.append(f"{_bytes_in_words(rest)} unexplained")
-    if pieces:
-        text.append(": ", style="bold").append(", ".join(pieces))
+    if round(cached):
+        explained = f": the KV cache {human_bytes(cached)}, {_bytes_in_words(rest)} unexplained"
+        text.append(explained if round(rest) else ", all of it KV cache")
+    elif round(added) > 0:
+        text.append(", none of it KV cache")
     slack, peak = one["slack_bytes_per_step"], one["peak_bytes_per_step"]
     if slack is not None and round(slack):
         text.append(f"; fragmentation {_grows(slack)} a step")
@@ -113,7 +138,7 @@ def _floor(space: str, values: Sequence[float]) -> Text | None:
     words = [_signed(change) for change in changes[:MOST_FLOORS]]
     if len(changes) > MOST_FLOORS:
         words.append(f"… {_signed(values[-1] - values[0])} after all {len(values):,}")
-    text = Text(f"{_name(space)}: ", style="dim")
+    text = Text().append(f"{_name(space)}: ", style="dim")
     text.append(f"{human_bytes(values[0])} in use after the first request", style="bold")
     return text.append(f", then {', '.join(words)}")
 

@@ -121,9 +121,9 @@ class Holders:
         several = len(owners) > 1 and size >= OWNERS_SHARE * self.whole
         if size < 0 and category == categories.OTHER:
             name.append(f"  {TOO_MUCH}", style="dim")
-        elif len(owners) == 1:
+        elif len(owners) == 1 and owners[0]["owner"]:
             name.append(f"  {owner_words(category, owners[0])}", style="dim")
-        self._row(grid, name, size, longest)
+        self._row(grid, category, name, size, longest)
         if not several:
             return
         told = 0.0
@@ -132,22 +132,24 @@ class Holders:
                 break
             told += owner["bytes"]
             words = Text(f"    {owner_words(category, owner)}")
-            self._row(grid, words, owner["bytes"], longest, style="dim")
+            self._row(grid, category, words, owner["bytes"], longest, style="dim")
         if round(size - told) and told:
-            self._row(grid, Text("    … the rest", style="dim"), size - told, longest, style="dim")
+            words = Text("    … the rest", style="dim")
+            self._row(grid, category, words, size - told, longest, style="dim")
 
     def _small(self, grid: Grid, small: list[tuple[str, float]], longest: float) -> None:
         names = ", ".join(safe_text(category, 40) for category, _ in small[:SMALL_NAMES])
         if len(small) > SMALL_NAMES:
             names += ", …"
         words = Text("  ").append(f"{len(small)} smaller", style="bold").append(f"  {names}", style="dim")
-        self._row(grid, words, sum(size for _, size in small), longest)
+        self._row(grid, "", words, sum(size for _, size in small), longest)
 
-    def _row(self, grid: Grid, name: Text, size: float, longest: float, style: str = "") -> None:
+    def _row(
+        self, grid: Grid, category: str, name: Text, size: float, longest: float, style: str = ""
+    ) -> None:
         share = size / self.whole if self.whole else 0.0
         length = bar(size / longest, ROW_BAR_CELLS)
-        if style:
-            length.stylize(style)
+        length.stylize(f"{style} {COLOURS.get(category, '')}".strip())
         grid.add(name, Text(human_bytes(size), style=style), Text(percent(share), style=style), length)
 
 

@@ -42,7 +42,7 @@ MOST_NOTE = 500
 
 def memory_view(document: Document) -> RenderableType:
     """The document of `analysis.memory.overview.memory_document` as a screen."""
-    sections = [
+    sections: list[list[RenderableType]] = [
         _failure(document["failure"]),
         *(_peak(peak) for peak in document["peaks"]),
         *(_phases(document["phases"], space) for space in SPACES),

@@ -17,6 +17,7 @@ from llmflame.units import human_time_ns, percent, three_digits
 from llmflame.views.cells import UNKNOWN, bar, cell, frame_name
 from llmflame.views.findings import short_findings
 from llmflame.views.grid import Grid, GridColumn, Paragraph
+from llmflame.views.growth import memory_lines
 from llmflame.views.heading import machine_line, status_lines, title
 from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
@@ -39,6 +40,8 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
     if not document["phases"]:
         return Group(*parts, Text(" Nothing was recorded."))
     parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
+    if document["memory"] is not None:
+        parts += [Text(), *memory_lines(document["memory"])]
     limits = roofline_lines(document)
     if limits:
         parts += [Text(), *limits]

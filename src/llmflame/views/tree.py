@@ -16,7 +16,14 @@ from llmflame.views.table import notes, nothing
 
 INDENT_LIMIT = 16
 """Beyond this depth the indentation grows no further."""
-NAME_STYLES = {"memory": FLAME, "phase": "bold", "run": "bold", "module": "cyan", "op": FLAME, "kernel": FLAME}
+NAME_STYLES = {
+    "memory": FLAME,
+    "phase": "bold",
+    "run": "bold",
+    "module": "cyan",
+    "op": FLAME,
+    "kernel": FLAME,
+}
 COLUMNS = (
     GridColumn("Total"),
     GridColumn("Self", drop=1),

@@ -59,7 +59,9 @@ def not_returned(evidence: Evidence) -> Ruling | None:
     """Each request leaves more behind than the one before it."""
     profile = evidence.profile
     in_steps = {
-        one.space: one.unexplained_bytes_per_step * one.steps for one in growth(profile) if _is_leak(one)
+        one.space: one.unexplained_bytes_per_step * (one.steps + 1)
+        for one in growth(profile)
+        if _is_leak(one)
     }
     for space, values in floors(profile).items():
         rises = [after - before for before, after in pairwise(values)]

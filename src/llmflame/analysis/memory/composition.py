@@ -77,9 +77,16 @@ def _on_top(
     peak = known.peak(phase)
     if peak is None or phase not in ("prefill", "decode"):
         return 0.0
-    stretch = _cache_growth(profile, peak, base)
     taken = 0.0
-    # What was taken comes first: a cache that grows gives its old blocks back, which it may have taken itself.
+    if span.name == "warmup":
+        # It began without a cache; at its peak it held one as long as a later request's.
+        base = known.before("decode") or base
+        for key, held in base.held[space].items():
+            if key[0] == categories.KV_CACHE:
+                holders[key] = holders.get(key, 0.0) + held
+                taken += held
+    stretch = _cache_growth(profile, peak, base)
+    # First what was taken: what a growing cache gives back may be what it took itself.
     for (category, owner), size in sorted(peak.held[space].items(), key=lambda item: -item[1]):
         if category == categories.KV_CACHE:
             size *= stretch

@@ -9,8 +9,6 @@ from llmflame.store import categories
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space
 
-COMPARED = (categories.WEIGHTS, categories.KV_CACHE)
-"""Categories that are predicted exactly."""
 STEP_OWN = "activations and temporaries"
 """Predicted together: how a module's code splits them is its own affair."""
 
@@ -48,17 +46,29 @@ def compare(profile: Profile, found: list[Composition]) -> list[Compared]:
         merged: dict[str, tuple[int, float, str]] = {}
         for row in mine:
             name = STEP_OWN if row.category in _STEP else row.category
+            if name == categories.CHECKPOINT and row.phase != "load":
+                name = categories.WEIGHTS
             predicted, measured, formula = merged.get(name, (0, 0.0, row.formula))
             merged[name] = (predicted + row.bytes, measured, formula)
         for name, (predicted, _, formula) in merged.items():
-            wanted = _STEP if name == STEP_OWN else (name,)
-            measured = sum(composition.of(category) for category in wanted)
+            measured = sum(composition.of(category) for category in _measured(name, composition.phase))
             rows.append(Compared(composition.phase, composition.space, name, predicted, measured, formula))
-        total = sum(row.bytes for row in mine)
-        rows.append(
-            Compared(composition.phase, composition.space, "total", total, composition.peak_bytes, "the sum")
-        )
+        if any(row.category in _WHOLE for row in mine):
+            total = sum(row.bytes for row in mine)
+            peak = composition.peak_bytes
+            rows.append(Compared(composition.phase, composition.space, "total", total, peak, "the sum"))
     return rows
 
 
+def _measured(name: str, phase: str) -> tuple[str, ...]:
+    """The categories that a prediction speaks of."""
+    if name == STEP_OWN:
+        return _STEP
+    if name == categories.WEIGHTS and phase != "load":
+        return (categories.WEIGHTS, categories.CHECKPOINT)  # which of the two is the load's affair
+    return (name,)
+
+
+_WHOLE = (categories.RUNTIME, categories.CONTEXT)
+"""Without these a prediction is not of all that a process takes."""
 _STEP = (categories.ACTIVATIONS, categories.TEMPORARIES)

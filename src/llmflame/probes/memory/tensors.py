@@ -82,7 +82,8 @@ def object_tensors(thing: Any, path: str = "", depth: int = DEPTH) -> Iterator[t
     if thing is None or depth < 0:
         return
     if isinstance(thing, torch.Tensor):
-        yield path, thing
+        if thing.numel() > 1:  # a single number counts tokens
+            yield path, thing
         return
     for name, inner in _parts(thing):
         yield from object_tensors(inner, f"{path}.{name}" if path else name, depth - 1)

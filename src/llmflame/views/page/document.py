@@ -50,7 +50,7 @@ def document(
         "title": readable(title),
         "summary": plain(summary),
         **_columns(tree, strings),
-        "memory": memory and _memory(memory, strings),
+        "memory": None if memory is None else _memory(memory, strings),
         "strings": strings.values,
     }
 
@@ -69,7 +69,7 @@ def _memory(memory: PageMemory, strings: StringTable) -> dict[str, object]:
     return {
         "facts": plain(memory.facts),
         "charts": plain(memory.charts),
-        "held": memory.held and _columns(memory.held, strings),
+        "held": None if memory.held is None else _columns(memory.held, strings),
     }
 
 

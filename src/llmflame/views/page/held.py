@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from llmflame.analysis.memory.composition import Composition
 from llmflame.analysis.memory.held_tree import METRIC, held_tree, held_trees, traced_steps
 from llmflame.analysis.tree import Tree
+from llmflame.store import categories
 from llmflame.store.model import Frame, Metric
 from llmflame.store.profile import Profile
 
@@ -39,9 +40,9 @@ def held_columns(profile: Profile) -> Tree | None:
 
 def _metric(composition: Composition, step: int | None) -> Metric:
     where = composition.phase if step is None else f"{composition.phase}.{step}"
-    words = composition.phase if step is None else f"{composition.phase}, step {step}"
+    words = composition.phase if step is None else f"{composition.phase} step {step}"
     name = METRIC[composition.space].name
-    return Metric(f"{name}@{where}", "bytes", "sum", f"Bytes at the peak of {words} ({composition.space})")
+    return Metric(f"{name}@{where}", "bytes", "sum", f"Bytes held in {words} ({composition.space})")
 
 
 def _equal(one: Tree, other: Tree) -> bool:
@@ -85,6 +86,7 @@ class _Union:
         children: list[list[int]] = [[] for _ in tree.parents]
         for node, parent in enumerate(tree.parents[1:], start=1):
             children[parent].append(node)
+        children[0].sort(key=lambda child: _rank(tree.frame(child)))
         found = Tree(tree.frames, metrics=tree.metrics, selfs={metric.name: [] for metric in tree.metrics})
         stack = [(0, -1)]
         while stack:
@@ -113,6 +115,12 @@ class _Union:
             self.tree.node_frames.append(number)
             self.tree.origins.append("measured")
         return node
+
+
+def _rank(frame: Frame) -> int:
+    """Categories in their order, then the frames of steps."""
+    known = frame.kind == "memory" and frame.name in categories.ORDER
+    return categories.ORDER.index(frame.name) if known else len(categories.ORDER)
 
 
 def _large(tree: Tree) -> list[bool]:

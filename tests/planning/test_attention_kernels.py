@@ -33,7 +33,7 @@ def peak_of_torch(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | N
     finally:
         torch.set_num_threads(threads)
     live = peak = 0
-    events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
+    events = recorded.profiler.kineto_results.events()
     for event in sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns()):
         live += event.nbytes()
         peak = max(peak, live)
