@@ -120,7 +120,8 @@ FAILURE: dict[str, Scalar] = {
     "out_of_memory_stack": "generate  app/run.py:3\nforward  models/tiny.py:40\naten::cat",
     "out_of_memory_limit_bytes": 128 * MIB,
     "out_of_memory_limit_name": "the group's memory.max",
-    "out_of_memory_fits": "a context of 4,096 tokens\na batch of 2",
+    "out_of_memory_fits": "27 MiB more were needed than the 37 MiB that were free: at most batch size 2, "
+    "or 4,096 tokens at batch size 4. `llmflame plan` says what fits.",
 }
 
 
@@ -149,6 +150,8 @@ def _clean(device: bool) -> Iterable[Row]:
 def _peaked(row: SpanRow, device: bool) -> SpanRow:
     on_device = {"warmup": 95 * MIB, "prefill": 90 * MIB, "decode": 92 * MIB}.get(row.name)
     peak = PEAKS.get(row.name)
+    if peak is not None and device:
+        peak -= sum(WEIGHTS.values())
     return replace(row, peak_rss_bytes=peak, device_peak_bytes=on_device if device else None)
 
 
@@ -206,6 +209,8 @@ def _window(device: bool) -> tuple[WindowRow, ObservedTree]:
     tree.add(tree.child(layer, ("memory", c.ACTIVATIONS, None, None, None)), held, 1 * MIB)
     tree.add(tree.child(mlp, ("memory", c.TEMPORARIES, None, None, None)), held, 2 * MIB)
     tree.add(tree.child(layer, LEAKS), left, LEFT_BYTES)
+    if device:
+        tree.add(tree.child(layer, LEAKS), "pinned_bytes", 64 * KIB)
     return WindowRow("anatomy", 1001, "traced", "decode", 1, 10 * MS, None, 50, 0), tree
 
 
@@ -215,5 +220,6 @@ def _predictions(space: Space) -> Iterable[Row]:
         (c.KV_CACHE, 7 * MIB, "2 x layers x heads x size x tokens"),
         (c.ACTIVATIONS, 1 * MIB, "of one layer"),
         (c.TEMPORARIES, 1 * MIB, "of one layer"),
+        (c.CONTEXT if space == "device" else c.RUNTIME, 40 * MIB, "as measured on this machine"),
     ):
         yield PredictionRow("decode", space, category, size, formula)

@@ -1,4 +1,4 @@
-"""The tree of bytes holds what the holders hold, and its steps' bytes hang below the frames that took them."""
+"""The tree of bytes holds what the holders hold; what a step took hangs below the frames that took it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ def drawn(body: object, width: int = 100) -> str:
     ],
 )
 def test_the_view(name: str, device: devices.Device, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "runtime", lambda: Amount(350 * 2**20, "resident set of this process", True))
+    monkeypatch.setattr(
+        process, "runtime", lambda _folder=None: Amount(350 * 2**20, "resident set of this process", True)
+    )
     view = plan_view(document(make_plan(find(MODEL, silent), asked, device)))
     check_golden(name, drawn(view))
     assert all(len(line) <= 60 for line in drawn(view, 60).splitlines())

@@ -30,6 +30,7 @@ from tests.handmade_memory import handmade_memory
 
 DOC = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text("utf-8")
 NAMED = {name.removeprefix(".") for name in re.findall(r"`([^`\n]+)`", DOC)}
+NAMED |= {name.rpartition(".")[2] for name in NAMED if re.fullmatch(r"[a-z_]+\.[a-z_]+", name)}
 
 
 def names(value: Any, prefix: str = "") -> Iterator[str]:

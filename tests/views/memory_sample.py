@@ -63,7 +63,8 @@ def _spans(device: bool) -> list[SpanRow]:
     found = []
     for number, row in enumerate(spans):
         peak = (500 + number) * MIB
-        found.append(replace(row, peak_rss_bytes=peak, device_peak_bytes=360 * MIB if device else None))
+        held, most = ((300 + number) * MIB, 360 * MIB) if device else (None, None)
+        found.append(replace(row, peak_rss_bytes=peak, device_bytes=held, device_peak_bytes=most))
     return found
 
 
@@ -76,10 +77,10 @@ def _gauges(device: bool) -> list[GaugeRow]:
         if number % 10 == 0:
             rows.append(GaugeRow("clean", "file_bytes", time, 80 * MIB - number * 4096))
         if device:
-            allocated = (300 + number % 7) * MIB
-            rows.append(GaugeRow("clean", "device_allocated_bytes", time, allocated))
-            rows.append(GaugeRow("clean", "device_reserved_bytes", time, 400 * MIB))
             rows.append(GaugeRow("clean", "device_used_bytes", time, 800 * MIB if number else 0))
+    for time in (278 * MS, 407 * MS) if device else ():
+        rows.append(GaugeRow("clean", "device_allocated_bytes", time, 310 * MIB))
+        rows.append(GaugeRow("clean", "device_reserved_bytes", time, 400 * MIB))
     return rows
 
 

@@ -14,10 +14,10 @@ from llmflame.analysis.tree import Tree
 from llmflame.store.model import Frame, Metric
 from llmflame.views.page import PageData, page_memory, render_page
 from llmflame.views.page.curves import MOST_POINTS, bands, curves
-from llmflame.views.page.document import readable
+from llmflame.views.page.document import MAX_TEXT
 from llmflame.views.page.held import LEAST_SHARE, MOST_NODES, _Union
 from tests.analysis.small import stored
-from tests.views.memory_sample import HIGHEST, MIB, STRIDE_NS, memory_profile
+from tests.views.memory_sample import HIGHEST, MIB, MS, STRIDE_NS, memory_profile
 from tests.views.test_page import HOSTILE, decoded, embedded
 from tests.views.test_page_samples import llama, summary
 
@@ -61,9 +61,17 @@ def test_layers_of_a_device_add_up_to_what_is_in_use() -> None:
     gauges, device = series(profile, "clean"), curves(profile)[1]
     assert device.space == "device" and min(min(layer) for layer in device.layers) >= 0
     for number, time in enumerate(device.times_ns):
-        readings = [gauges[f"device_{name}_bytes"].at(time) for name in ("allocated", "reserved", "used")]
-        assert device.layers[0][number] == readings[0]
-        assert sum(layer[number] for layer in device.layers) == max(value or 0 for value in readings)
+        reserved, used = (gauges[f"device_{name}_bytes"].at(time) for name in ("reserved", "used"))
+        lowest = device.layers[0][number]
+        assert sum(layer[number] for layer in device.layers) == max(lowest, reserved or 0, used or 0)
+        assert (device.layers[3][number] == 0) == (reserved is not None or not used)
+
+
+def test_the_allocator_is_known_from_the_end_of_the_first_phase() -> None:
+    device = curves(memory_profile(device=True))[1]
+    told = dict(zip(device.times_ns, device.layers[0], strict=True))
+    assert {bytes_ for time, bytes_ in told.items() if time < 150 * MS} == {0}
+    assert min(bytes_ for time, bytes_ in told.items() if time >= 151 * MS) >= 300 * MIB
 
 
 def test_curves_come_back_to_the_byte() -> None:
@@ -139,7 +147,7 @@ def test_hostile_owners_stay_inside_the_data(owner: str) -> None:
     page.encode("utf-8")
     raw: Any = embedded(page)["memory"]["facts"]
     told = {one["owner"] for one in raw["peaks"][0]["owners"]["weights"]}
-    assert len(told) == 1 and all(len(name) <= len(readable(stored_owner)) for name in told)
+    assert len(told) == 1 and all(len(name) <= MAX_TEXT + len("… (1,000,000 characters)") for name in told)
 
 
 def test_a_profile_without_memory_has_nothing_to_show() -> None:

@@ -95,8 +95,8 @@ def test_a_stretch_of_time_fills_the_chart(open_memory: Open) -> None:
 
 def test_a_device_has_its_own_chart_and_peak(open_memory: Open) -> None:
     page = open_memory(device=True)
-    assert page.locator(".chart").count() == 2 and page.locator(".peak").count() == 2
-    hover(page, 0.5, nth=1)
+    assert page.locator(".chart").count() == 2 and page.locator(".made-of").count() == 2
+    hover(page, 0.9, nth=1)
     assert "400 MiB in use beyond the allocator" in text(page, "#tooltip")
     assert "800 MiB together" in text(page, "#tooltip")
 
@@ -119,7 +119,7 @@ def test_bytes_are_a_width(open_memory: Open) -> None:
 
 def test_phases_and_findings_lead_out_of_bytes_and_back(open_memory: Open) -> None:
     page = open_memory()
-    page.click(".peak .open")
+    page.click(".made-of .open")
     settle(page)
     first = view(page)["metric"]
     assert first.startswith("held_bytes@")
@@ -156,7 +156,7 @@ def test_hostile_owners_do_nothing(open_memory: Open) -> None:
     page = open_memory(owner)
     page.locator(".owners summary").first.click()
     assert owner in text(page, "#memory")
-    page.click(".peak .open")
+    page.click(".made-of .open")
     page.fill("#search", "onerror")
     settle(page)
     assert page.evaluate("() => window.__pwned === undefined && document.querySelector('img') === null")
@@ -176,4 +176,4 @@ def test_prints_opened_and_light(open_memory: Open) -> None:
     settle(page)
     assert page.evaluate("() => document.documentElement.dataset.theme") == "light"
     assert page.evaluate("() => [...document.querySelectorAll('#memory details')].every(item => item.open)")
-    assert page.locator(".plot path").count() == 5
+    assert page.locator(".plot path").count() == 6

@@ -60,8 +60,8 @@ export class MemoryChart {
     const top = lines[lines.length - 1];
     this.plot.replaceChildren(
       this.drawing(top),
-      ...lines.slice(1).map((bytes) => gridLine(bytes, top)),
       ...this.marks(top),
+      ...lines.slice(1).map((bytes) => gridLine(bytes, top)),
       this.cursor,
     );
     this.below.replaceChildren(this.strip(), this.axis());
@@ -195,7 +195,7 @@ export class MemoryChart {
     const [first, last] = this.ends();
     let best = first;
     for (let place = first; place <= last; place++) {
-      if (sumAt(this.curves, place) > sumAt(this.curves, best)) best = place;
+      if (sumAt(this.curves, place) >= sumAt(this.curves, best)) best = place;
     }
     return best;
   }

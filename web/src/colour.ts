@@ -100,6 +100,7 @@ const LAYERS: Record<string, Tint> = {
   allocated: [165, 1.1],
   "reserved, not allocated": [335, 0.8],
   "in use beyond the allocator": [290, 0.7],
+  "in use, not told apart": [70, 0.15],
 };
 
 export function layerColour(label: string, scheme: Scheme): string {

@@ -45,7 +45,7 @@ export function drawPeak(facts: Facts, scheme: Scheme, open: ((peak: Peak) => vo
       : null;
   return el(
     "section",
-    { class: "peak" },
+    { class: "made-of" },
     el(
       "h3",
       {},

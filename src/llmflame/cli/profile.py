@@ -44,6 +44,12 @@ StopAtEos = Annotated[
 GaugeInterval = Annotated[
     float, typer.Option(metavar="MS", help="How often the process' memory is read, from outside.")
 ]
+HostAllocations = Annotated[
+    bool,
+    typer.Option(
+        "--host-allocations", help="One pass more that follows every allocation of the process (memray)."
+    ),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
@@ -72,6 +78,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
     seed: Seed = 0,
     stop_at_eos: StopAtEos = False,
     gauge_interval: GaugeInterval = 10.0,
+    host_allocations: HostAllocations = False,
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
     force: Force = False,
@@ -92,6 +99,10 @@ def profile(  # noqa: PLR0913  each option is a parameter
         if report.absolute() == target.absolute():
             raise UsageError(f"profile and page are the same file: {target}")
     _check_installed()
+    if host_allocations:
+        from llmflame.probes.heap_follower import check_memray
+
+        check_memray()
     workload = _workload(
         _prompt(prompt, prompt_file, prompt_tokens),
         prompt_tokens=prompt_tokens,
@@ -107,7 +118,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
     )
     workload.check(None)
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-    _record(model, workload, target, trust, force=force)
+    _record(model, workload, target, trust, force=force, host_allocations=host_allocations)
     _tell(target, report, as_json=json)
 
 
@@ -153,7 +164,15 @@ def _workload(prompt: str | None, **options: Any) -> Workload:
     return Workload(**options) if prompt is None else Workload(prompt=prompt, **options)
 
 
-def _record(model: str, workload: Workload, target: Path, trust: dict[str, bool], *, force: bool) -> None:
+def _record(
+    model: str,
+    workload: Workload,
+    target: Path,
+    trust: dict[str, bool],
+    *,
+    force: bool,
+    host_allocations: bool,
+) -> None:
     from llmflame.cli.progress import shown_progress
     from llmflame.recording.record import record
     from llmflame.subjects.resolve import resolve
@@ -161,7 +180,14 @@ def _record(model: str, workload: Workload, target: Path, trust: dict[str, bool]
     with shown_progress() as progress:
         checkpoint = resolve(model, progress=progress, **trust)
         try:
-            record(checkpoint, workload, target, force=force, progress=progress)
+            record(
+                checkpoint,
+                workload,
+                target,
+                force=force,
+                host_allocations=host_allocations,
+                progress=progress,
+            )
         except ProgramFailedError as error:
             raise ProgramFailedError(f"{error}. What was recorded is kept: {target}") from error
         except KeyboardInterrupt as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ def make_plan(model: PlannedModel, asked: Asked, device: Device) -> Plan:
     kernels = Kernels(device.kind, asked.threads or torch.get_num_threads(), device.capability)
     estimator = Estimator(built, shape, dtype, kernels)
     weights = _weights(model, built, shape, dtype, device)
-    around = _surroundings(device)
+    around = _surroundings(device, model.folder)
     attention = built.attention if built else asked.attention or "sdpa"
 
     def planned(one: Request) -> tuple[Phase, ...]:
@@ -211,7 +212,7 @@ def _weights(
     return Weights(Amount(total, "from the config's sizes, without biases", True), total, mapped)
 
 
-def _surroundings(device: Device) -> Surroundings:
+def _surroundings(device: Device, folder: Path | None) -> Surroundings:
     if device.kind == "cpu":
-        return Surroundings(runtime=process.runtime())
+        return Surroundings(runtime=process.runtime(folder))
     return Surroundings(context=process.context(), workspace=process.workspace(device.capability))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 MIB = 2**20
 CONTEXT_BYTES = 600 * MIB
@@ -35,9 +36,13 @@ def workspace(capability: tuple[int, int]) -> Amount:
     )
 
 
-def runtime() -> Amount:
-    """Python and libraries: the resident set of this process, which holds no tensors with data."""
+def runtime(folder: Path | None = None) -> Amount:
+    """Python, libraries, tokeniser: the resident set of this process after a rehearsal without the model."""
     import psutil
 
+    from llmflame.planning.rehearsal import rehearse
+
+    rehearse(folder)
     resident = psutil.Process().memory_info().rss
-    return Amount(resident, "resident set of this process with torch and transformers imported", True)
+    words = "resident set of this process with libraries, tokeniser, and a tiny model's request"
+    return Amount(resident, words, True)

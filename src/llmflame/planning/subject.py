@@ -27,6 +27,8 @@ class PlannedModel:
     weight_bytes: int | None
     """Of the tensors in the weight files; None where there is no file to ask."""
     parameters: int | None
+    folder: Path | None = None
+    """Of the checkpoint, where there is one here."""
     quantised: bool = False
     notes: tuple[str, ...] = ()
 
@@ -85,6 +87,7 @@ def _folder(folder: Path, name: str) -> PlannedModel:
         dtype=(found.dtype if found and not facts.quantised else None) or facts.dtype,
         weight_bytes=found.bytes if found else None,
         parameters=found.parameters if found else None,
+        folder=folder,
         quantised=facts.quantised,
         notes=notes,
     )

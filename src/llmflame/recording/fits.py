@@ -33,15 +33,18 @@ def fits(need: Need) -> str:
     if need.limit_bytes is None:
         return PLANNER
     free = need.limit_bytes - need.used_bytes
+    if not need.requested_bytes:
+        return PLANNER
     if need.requested_bytes <= free:
         return (
-            f"{in_words(free)} were free, but not in one piece of {in_words(need.requested_bytes)}. {PLANNER}"
+            f"{in_words(free)} were free when the exception was handled: what its calls held was given back by "
+            f"then, or they were not in one piece. {PLANNER}"
         )
     more = (
         f"{in_words(need.requested_bytes - free)} more were needed than the {in_words(free)} that were free"
     )
     growing = need.growing_bytes + need.requested_bytes
-    if not need.batch_size or not need.tokens or not need.requested_bytes:
+    if not need.batch_size or not need.tokens:
         return f"{more}. {PLANNER}"
     room = free + need.growing_bytes
     share = max(room, 0) / growing

@@ -122,6 +122,8 @@ def note(session: Session, error: BaseException | None, root: Any = None, weight
         return None
     said = _Said(culprit)
     try:
+        if said.space == "host":
+            said.limit = _host_limit(said.requested)
         if isinstance(session, WatchedSession):
             session.spend_reserve()
         _look(session, error, root, weights, said)
@@ -180,6 +182,8 @@ class _Said:
         limit = self.limit
         if limit is not None and limit.bytes is not None and limit.used_bytes is not None:
             text += f"; {in_words(limit.used_bytes)} of {in_words(limit.bytes)} were in use ({limit.name})"
+            if limit.used_bytes + (self.requested or 0) <= limit.bytes:
+                text += " when the exception was handled"
         return text
 
     def store(self, session: Session) -> None:
@@ -196,12 +200,8 @@ class _Said:
 
 
 def _look(session: Session, error: BaseException, root: Any, weights: int, said: _Said) -> None:
-    from llmflame.probes.memory.limit_hit import host_limit
-
     running = session.running if isinstance(session, WatchedSession) else None
     said.where = running or ""
-    if said.space == "host":
-        said.limit = host_limit(said.requested)
     if "torch" not in sys.modules:
         said.stack = _plain_stack(error)
         session.moment(phase=running or "request", step=None, when="failure")
@@ -219,6 +219,15 @@ def _look(session: Session, error: BaseException, root: Any, weights: int, said:
     said.fits = _fits(said, scene, census, weights, loading=running == "load")
     said.store(session)
     session.flush()
+
+
+def _host_limit(requested: int | None) -> LimitHit | None:
+    try:
+        from llmflame.probes.memory.limit_hit import host_limit
+
+        return host_limit(requested)
+    except (MemoryError, OSError):
+        return None
 
 
 def _plain_stack(error: BaseException) -> list[str]:
@@ -266,6 +275,6 @@ def _fits(said: _Said, scene: Scene, census: Census, weights: int, *, loading: b
         dtype = str(first.dtype).removeprefix("torch.") if first is not None else None
         return fits_loading(whole, dtype, limit.bytes - limit.used_bytes + held)
     scaling = (categories.KV_CACHE, categories.ACTIVATIONS, categories.TEMPORARIES)
-    growing = census.total(space, *scaling)
+    growing = census.total(space, *scaling) + limit.released_bytes
     need = Need(limit.bytes, limit.used_bytes, said.requested or 0, growing, scene.batch_size, scene.tokens)
     return fits(need)

@@ -10,6 +10,7 @@ from pathlib import Path
 from llmflame.atomic import check_writable
 from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
 from llmflame.probes.ceilings.kept import with_kept
+from llmflame.probes.heap_follower import check_memray
 from llmflame.probes.machine import read_machine
 from llmflame.recording.supervisor import PassRunner
 from llmflame.recording.version import version
@@ -20,6 +21,7 @@ from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
 PASSES = ("clean", "anatomy")
+DEEP_PASS = "allocations"
 
 
 def record(
@@ -28,13 +30,16 @@ def record(
     output: Path,
     *,
     force: bool = False,
+    host_allocations: bool = False,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> None:
-    """Profile a checkpoint into `output`.
+    """Profile a checkpoint into `output`; with `host_allocations` each of them is followed in a pass more.
 
     Raises UsageError with nothing left behind; ProgramFailedError or KeyboardInterrupt with a readable file.
     """
     check_writable(output, force=force)
+    if host_allocations:
+        check_memray()
     workload.check(checkpoint.context_tokens)
     facts = with_kept(cache.folder(), read_machine(cache.folder(), with_torch=False))
     # The old file stays until the new one is known to have something in it.
@@ -44,7 +49,7 @@ def record(
         writer.facts(facts)
         writer.subject(_subject(checkpoint, workload))
         runner = PassRunner(writer, checkpoint, workload, progress)
-        for name in PASSES:
+        for name in (*PASSES, *([DEEP_PASS] if host_allocations else [])):
             runner.run(name)
     except UsageError:
         writer.abandon()

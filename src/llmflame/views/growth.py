@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.console import RenderableType
@@ -117,12 +118,24 @@ def _left(one: Document) -> list[RenderableType]:
         return []
     size = human_bytes(one["left_bytes_per_step"])
     words = Text(f"Left behind: {size} a step, seen in traced decode steps", style="bold")
-    grid = Grid(
-        [GridColumn("A step"), GridColumn("Taken by", align="left", flexible=True, keep="end")], indent=3
-    )
-    for left in one["left"]:
-        grid.add(human_bytes(left["bytes_per_step"]), stack_words(left["stack"]))
+    grid = _by_stack("A step", [(left["bytes_per_step"], left["stack"]) for left in one["left"]])
     return [Paragraph(words), grid]
+
+
+def pinned_parts(rows: Sequence[Document]) -> list[RenderableType]:
+    """Who asked for page-locked host memory."""
+    if not rows:
+        return []
+    heading = Paragraph(Text("Page-locked host memory that was asked for", style="bold"))
+    return [heading, _by_stack("Bytes", [(row["bytes"], row["stack"]) for row in rows], indent=1)]
+
+
+def _by_stack(label: str, rows: Sequence[tuple[float, Sequence[str]]], indent: int = 3) -> Grid:
+    by = GridColumn("Asked for by", align="left", flexible=True, keep="end")
+    grid = Grid([GridColumn(label), by], indent=indent)
+    for size, stack in rows:
+        grid.add(human_bytes(size), stack_words(stack))
+    return grid
 
 
 def stack_words(stack: Sequence[str]) -> Text:
@@ -132,7 +145,7 @@ def stack_words(stack: Sequence[str]) -> Text:
 
 def _floor(space: str, values: Sequence[float]) -> Text | None:
     """What is in use after each request: first as it is, then by how much it changed."""
-    changes = [after - before for before, after in zip(values, values[1:], strict=False)]
+    changes = [after - before for before, after in pairwise(values)]
     if all(abs(change) < LEAST_CHANGE_BYTES for change in changes):
         return None
     words = [_signed(change) for change in changes[:MOST_FLOORS]]

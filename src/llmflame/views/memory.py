@@ -14,7 +14,7 @@ from llmflame.store import categories
 from llmflame.units import human_bytes, percent
 from llmflame.views.cells import UNKNOWN, cell
 from llmflame.views.grid import Grid, GridColumn, Paragraph
-from llmflame.views.growth import growth_parts
+from llmflame.views.growth import growth_parts, pinned_parts
 from llmflame.views.holders import Holders
 from llmflame.views.safe import safe_text
 
@@ -37,7 +37,7 @@ COLUMN_SHARE = 0.005
 """A category that never holds so much of a peak has no column."""
 SPACES = ("device", "host")
 MOST_STACK_LINES = 20
-MOST_NOTE = 500
+MOST_NOTE = 1000
 
 
 def memory_view(document: Document) -> RenderableType:
@@ -48,6 +48,7 @@ def memory_view(document: Document) -> RenderableType:
         *(_phases(document["phases"], space) for space in SPACES),
         _predictions(document["predictions"]),
         growth_parts(document),
+        pinned_parts(document["pinned"]),
         [Paragraph(Text(safe_text(note, MOST_NOTE), style="dim")) for note in document["notes"]],
     ]
     parts: list[RenderableType] = []

@@ -65,8 +65,10 @@ def compositions(profile: Profile) -> list[Composition]:
 
 
 def run_peak(found: list[Composition], space: Space) -> Composition | None:
-    """The phase with the highest peak."""
-    return max((one for one in found if one.space == space), key=lambda one: one.peak_bytes, default=None)
+    """The phase with the highest peak; of equal ones, as what an allocator keeps makes them, the one in which
+    most of it was in use."""
+    here = [one for one in found if one.space == space]
+    return max(here, key=lambda one: (one.peak_bytes, -one.of(categories.SLACK)), default=None)
 
 
 def _on_top(
@@ -85,11 +87,8 @@ def _on_top(
             if key[0] == categories.KV_CACHE:
                 holders[key] = holders.get(key, 0.0) + held
                 taken += held
-    stretch = _cache_growth(profile, peak, base)
     # First what was taken: what a growing cache gives back may be what it took itself.
     for (category, owner), size in sorted(peak.held[space].items(), key=lambda item: -item[1]):
-        if category == categories.KV_CACHE:
-            size *= stretch
         if size < 0:
             _give_back(holders, category, -size)
         else:
@@ -106,17 +105,6 @@ def _give_back(holders: Holders, category: str, size: float) -> None:
         size -= part
     if size:
         holders[category, ""] = holders.get((category, ""), 0.0) - size
-
-
-def _cache_growth(profile: Profile, peak: Moment, base: Moment) -> float:
-    """How much longer the cache is at the phase's last step than in the window that was traced."""
-    lengths = {
-        span.step: span.kv_tokens
-        for span in profile.spans
-        if span.pass_name == "memory" and span.name == "step" and span.kv_tokens is not None
-    }
-    here, there = lengths.get(peak.row.step), lengths.get(base.row.step)
-    return there / here if here and there else 1.0
 
 
 def _host(

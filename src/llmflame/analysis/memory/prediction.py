@@ -9,8 +9,8 @@ from llmflame.store import categories
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space
 
-STEP_OWN = "activations and temporaries"
-"""Predicted together: how a module's code splits them is its own affair."""
+STEP_OWN = "a step's own tensors"
+"""Activations, temporaries, inputs and scores: how a program's code splits them is its own affair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +71,4 @@ def _measured(name: str, phase: str) -> tuple[str, ...]:
 
 _WHOLE = (categories.RUNTIME, categories.CONTEXT)
 """Without these a prediction is not of all that a process takes."""
-_STEP = (categories.ACTIVATIONS, categories.TEMPORARIES)
+_STEP = (categories.ACTIVATIONS, categories.TEMPORARIES, categories.TENSORS)

@@ -15,7 +15,7 @@ from llmflame.probes.memory.device_refusals import Refusal
 from llmflame.probes.memory.heap import Heap
 from llmflame.probes.memory.limit_hit import sizes_of
 from llmflame.probes.memory.scene import Scene
-from llmflame.probes.memory.tensors import Storage, storages
+from llmflame.probes.memory.tensors import Storage, cache_storages, storages
 from llmflame.store import categories
 from llmflame.store.rows import Space
 
@@ -43,7 +43,7 @@ def census_at_failure(scene: Scene, device: str, heap: Heap, refusal: Refusal | 
         census = Census()
         with contextlib.suppress(Exception):
             _add(census, storages(scene.root, known, everything=False))
-    census = _named(census)
+    census = _named(census, scene.cache)
     with contextlib.suppress(Exception):
         status = sizes_of(Path("/proc/self/status"))
         for name, field in _READINGS.items():
@@ -61,7 +61,7 @@ def _add(census: Census, found: Iterable[Storage]) -> None:
         census.add(space, storage.category, storage.owner, storage.bytes)
 
 
-def _named(census: Census) -> Census:
+def _named(census: Census, cache: Any) -> Census:
     named = Census(readings=census.readings, addresses=census.addresses)
     for (space, category, owner), (size, blocks) in census.held.items():
         if owner.startswith(f"{_FRAMES}."):
@@ -70,6 +70,9 @@ def _named(census: Census) -> Census:
         elif owner.startswith(_CACHE):
             owner = owner.removeprefix(_CACHE).removeprefix(".")
         named.add(space, category, owner, size, blocks)
+    if "kv_cache_bytes" in named.readings:
+        with contextlib.suppress(Exception):
+            named.readings["kv_cache_bytes"] = sum(one.bytes for one in cache_storages(cache))
     return named
 
 

@@ -25,6 +25,8 @@ class LimitHit:
     bytes: int | None = None
     used_bytes: int | None = None
     """As the limit counts it."""
+    released_bytes: int = 0
+    """Part of it that was given back while the exception passed through the frames."""
 
 
 def host_limit(requested_bytes: int | None) -> LimitHit:
@@ -39,6 +41,12 @@ def host_limit(requested_bytes: int | None) -> LimitHit:
     if not rooms:
         return LimitHit("host")
     _, limit, used = min(tight or rooms, key=lambda room: room[0])
+    peak = status.get("VmPeak", 0)
+    if limit.name == "RLIMIT_AS" and used + (requested_bytes or 0) <= limit.bytes < peak + (
+        requested_bytes or 0
+    ):
+        # In use then were more than the limit less the request, and at most the peak.
+        return LimitHit("host", limit.name, limit.bytes, peak, peak - used)
     return LimitHit("host", limit.name, limit.bytes, used)
 
 

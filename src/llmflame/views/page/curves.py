@@ -7,7 +7,7 @@ use, of which what is reserved is a part, of which what is allocated is a part.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmflame.analysis.memory.series import EMPTY, Series, series
@@ -19,13 +19,18 @@ MOST_POINTS = 1_500
 """Of a series: more than a screen has columns for."""
 NS_PER_US = 1_000
 
-HOST = (("anonymous", "anonymous_bytes"), ("file-backed", "file_bytes"), ("shared or pinned", "shared_bytes"))
+HOST = {
+    "anonymous": "anonymous_bytes",
+    "file-backed": "file_bytes",
+    "shared or pinned": "shared_bytes",
+}
 DEVICE = (
-    ("allocated", "device_allocated_bytes"),
-    ("reserved, not allocated", "device_reserved_bytes"),
-    ("in use beyond the allocator", "device_used_bytes"),
+    "allocated",
+    "reserved, not allocated",
+    "in use beyond the allocator",
+    "in use, not told apart",
 )
-"""Each holds the one before it: a layer is what it has more."""
+"""The last: the driver was asked, but the allocator not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +58,22 @@ class Curves:
 def curves(profile: Profile) -> list[Curves]:
     """The host's, and the device's where there is one; empty where nothing was read over time."""
     gauges = series(profile, "clean")
-    ends = [band.start_ns + band.wall_ns for band in bands(profile)]
-    found = []
-    for space, names in (("host", HOST), ("device", DEVICE)):
-        known = [(label, gauges[name]) for label, name in names if name in gauges]
-        times = _instants([one for _, one in known], max(ends, default=None))
-        if not times:
-            continue
-        rows = [[round(one.at(time) or 0) for _, one in known] for time in times]
-        if space == "device":
-            rows = [_beyond_the_one_below(row) for row in rows]
-        kept = _thinned(rows)
-        found.append(
-            Curves(
-                "device" if space == "device" else "host",
-                [label for label, _ in known],
-                [times[place] for place in kept],
-                [[rows[place][layer] for place in kept] for layer in range(len(known))],
-            )
-        )
-    return found
+    end = max((band.start_ns + band.wall_ns for band in bands(profile)), default=None)
+    host = {label: gauges[name] for label, name in HOST.items() if name in gauges}
+    times = _instants(host.values(), end)
+    rows = [[round(one.at(time) or 0) for one in host.values()] for time in times]
+    found = [_curves("host", list(host), times, rows)]
+    device = [
+        _allocated(profile, gauges),
+        gauges.get("device_reserved_bytes", EMPTY),
+        gauges.get("device_used_bytes", EMPTY),
+    ]
+    times = _instants(device, end)
+    rows = [_device_layers(*(one.at(time) for one in device)) for time in times]
+    told = [layer for layer in range(len(DEVICE)) if any(row[layer] for row in rows)]
+    labels = [DEVICE[layer] for layer in told]
+    found.append(_curves("device", labels, times, [[row[layer] for layer in told] for row in rows]))
+    return [one for one in found if one.times_ns and one.labels]
 
 
 def bands(profile: Profile) -> list[SpanRow]:
@@ -110,24 +111,43 @@ def chart_data(profile: Profile) -> Mapping[str, object]:
     }
 
 
-def _instants(known: Sequence[Series], end_ns: int | None) -> list[int]:
-    times = {time for one in known for time in (one or EMPTY).times_ns}
-    return sorted(time for time in times if end_ns is None or time <= end_ns)
+def _curves(
+    space: Space, labels: Sequence[str], times: Sequence[int], rows: Sequence[Sequence[int]]
+) -> Curves:
+    kept = _thinned(rows)
+    layers = [[rows[place][layer] for place in kept] for layer in range(len(labels))]
+    return Curves(space, labels, [times[place] for place in kept], layers)
 
 
-def _beyond_the_one_below(row: Sequence[int]) -> list[int]:
+def _allocated(profile: Profile, gauges: Mapping[str, Series]) -> Series:
+    """What the allocator said between requests, and whenever a phase or a step ended."""
+    asked = gauges.get("device_allocated_bytes", EMPTY)
+    found = {
+        span.start_ns + span.wall_ns: float(span.device_bytes)
+        for span in profile.spans
+        if span.pass_name == "clean" and span.device_bytes is not None
+    } | dict(zip(asked.times_ns, asked.values, strict=True))
+    times = sorted(found)
+    return Series(times, [found[time] for time in times])
+
+
+def _device_layers(allocated: float | None, reserved: float | None, used: float | None) -> list[int]:
     """The readings are of different instants, so that what holds another may be seen to be less: then it
     adds nothing."""
-    layers, below = [], 0
-    for value in row:
-        layers.append(max(value - below, 0))
-        below = max(below, value)
-    return layers
+    low = round(allocated or 0)
+    middle = max(round(reserved or 0), low)
+    rest = max(round(used or 0) - middle, 0)
+    return [low, middle - low, *((0, rest) if reserved is None else (rest, 0))]
+
+
+def _instants(known: Iterable[Series], end_ns: int | None) -> list[int]:
+    times = {time for one in known for time in one.times_ns}
+    return sorted(time for time in times if end_ns is None or time <= end_ns)
 
 
 def _thinned(rows: Sequence[Sequence[int]]) -> list[int]:
     """Of each few readings in a row, the place of the highest: no peak is lost."""
-    size = -(-len(rows) // MOST_POINTS)
+    size = max(1, -(-len(rows) // MOST_POINTS))
     return [
         max(range(begin, min(begin + size, len(rows))), key=lambda place: sum(rows[place]))
         for begin in range(0, len(rows), size)
