@@ -54,7 +54,7 @@ def test_version(spawn: Invoke) -> None:
         (["--nope"], "--nope"),
         (["show"], "FILE"),
         (["shwo"], "shwo"),
-        (["show", "a", "--view", "memory"], "memory"),
+        (["show", "a", "--view", "bytes"], "bytes"),
         (["show", "a", "--limit", "0"], "--limit"),
         (["show", "a", "--limit", "many"], "--limit"),
         (["show", "missing.llmflame"], "missing.llmflame: no such file"),

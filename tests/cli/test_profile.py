@@ -24,6 +24,7 @@ class Recorder:
     def __init__(self) -> None:
         self.models: list[tuple[str, dict[str, Any]]] = []
         self.workloads: list[Workload] = []
+        self.followed: list[bool] = []
         self.failure: BaseException | None = None
 
     def resolve(self, model: str, *, progress: Any, **trust: bool) -> Any:
@@ -32,10 +33,18 @@ class Recorder:
         return SimpleNamespace(spec=model, context_tokens=128)
 
     def record(
-        self, checkpoint: Any, workload: Workload, output: Path, *, force: bool, progress: Any
+        self,
+        checkpoint: Any,
+        workload: Workload,
+        output: Path,
+        *,
+        force: bool,
+        host_allocations: bool,
+        progress: Any,
     ) -> None:
         progress("clean pass")
         self.workloads.append(workload)
+        self.followed.append(host_allocations)
         if force:
             output.unlink(missing_ok=True)
         if self.failure is not None:

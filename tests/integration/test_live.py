@@ -115,7 +115,7 @@ def test_a_wrapped_generate_keeps_the_invariants(tiny_pipeline: Any, tmp_path: P
         tiny_pipeline, PROMPT, new_tokens=4, repetitions=2, output=tmp_path / "a.llmflame"
     )
     # warm-up, two clean, module by module, windows, shapes
-    assert counted.calls == 6  # type: ignore[attr-defined]
+    assert counted.calls == 7  # type: ignore[attr-defined]
     assert_conserved(profile)
     assert any(frame.name == "counted" for frame in profile.frames.values())
 
@@ -127,7 +127,7 @@ def test_recorder_passes_and_a_plain_model(tiny_pipeline: Any, tmp_path: Path) -
         for name in recorder.passes():
             names.append(name)
             model.generate(ids, max_new_tokens=4, do_sample=False)
-    assert names == ["warmup", "clean", "clean", "anatomy", "anatomy", "anatomy"]
+    assert names == ["warmup", "clean", "clean", "memory", "anatomy", "anatomy", "anatomy"]
     assert_conserved(recorder.profile)
     assert recorder.profile.subject["prompt_tokens"] == 8
     assert recorder.profile.subject["new_tokens"] == 4

@@ -239,7 +239,9 @@ def test_an_event_of_an_unknown_kind_keeps_its_name() -> None:
 
 def test_device_allocations_are_the_devices() -> None:
     device = SimpleNamespace(type="cuda")
-    memory = Native((_EventType.Allocation, SimpleNamespace(alloc_size=64, ptr=1, device=device)), "[memory]", 150)
+    memory = Native(
+        (_EventType.Allocation, SimpleNamespace(alloc_size=64, ptr=1, device=device)), "[memory]", 150
+    )
     (found,) = (e for e in events_of(read(MARKS[0], memory, MARKS[1])) if e.is_allocation)
     assert found.on_device and found.allocated_bytes == 64
 

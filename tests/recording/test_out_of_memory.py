@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +139,13 @@ class Model(nn.Module):
 
 
 @pytest.fixture
-def failed() -> Iterator[tuple[Model, BaseException]]:
+def failed() -> tuple[Model, BaseException]:
     model = Model()
     cache = [torch.ones(3, 5), torch.ones(3, 5)]
     ids = torch.ones((3, 11), dtype=torch.long)
     with torch.no_grad():
         error = raised(lambda: model(ids, past_key_values=cache))
-    del cache, ids
-    yield model, error
+    return model, error
 
 
 def test_frames_say_which_module_asked(failed: tuple[Model, BaseException]) -> None:

@@ -88,7 +88,12 @@ function holder(part: Part, peak: Peak, owners: readonly Facts[], scheme: Scheme
     const count = owner.at("count").number ?? 1;
     const name = clip(printable(owner.at("owner").text ?? ""), 120);
     const times = count > 1 ? ` × ${formatCount(count)}` : "";
-    return el("li", {}, el("span", {}, name + times), el("b", {}, owner.at("bytes").bytes));
+    return el(
+      "li",
+      {},
+      el("span", {}, name + times),
+      el("b", {}, signed(owner.at("bytes").number ?? 0, formatBytes)),
+    );
   });
   const unnamed = owners.length - named.length;
   if (unnamed > 0) items.push(el("li", {}, el("small", {}, `and ${formatCount(unnamed)} more`)));
@@ -105,10 +110,22 @@ function signed(value: number, format: (value: number) => string): string {
   return value < 0 ? `−${format(-value)}` : format(value);
 }
 
+/** Each phase has its categories in one order, of which it may leave some out. */
+function columnsOf(peaks: readonly Peak[]): string[] {
+  const columns: string[] = [];
+  for (const { parts } of peaks) {
+    parts.forEach(({ category }, at) => {
+      if (columns.includes(category)) return;
+      columns.splice(at === 0 ? 0 : columns.indexOf(parts[at - 1].category) + 1, 0, category);
+    });
+  }
+  return columns;
+}
+
 /** Phases by categories: null where nobody counted. */
 export function drawTable(peaks: readonly Peak[], scheme: Scheme): HTMLElement | null {
   if (peaks.length === 0) return null;
-  const columns = [...new Set(peaks.flatMap(({ parts }) => parts.map(({ category }) => category)))];
+  const columns = columnsOf(peaks);
   const spaces = new Set(peaks.map(({ space }) => space)).size > 1;
   const head = columns.map((category) => {
     const swatch = styled(el("i", { class: "swatch" }), "background", categoryColour(category, scheme));

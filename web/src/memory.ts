@@ -93,7 +93,8 @@ export class MemoryView {
 }
 
 function said(facts: Facts): boolean {
-  return ["peaks", "predictions", "growth"].some((name) => facts.at(name).list.length > 0);
+  const lists = ["peaks", "predictions", "growth"].some((name) => facts.at(name).list.length > 0);
+  return lists || facts.at("failure", "phase").text !== null;
 }
 
 function failure(facts: Facts): HTMLElement | null {

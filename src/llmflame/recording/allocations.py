@@ -46,7 +46,7 @@ def _follow(session: Session, marks: Marks, checkpoint: Checkpoint, workload: Wo
             marks.place(None, look=True)
 
     pipeline = cold_start.import_and_load(session, checkpoint, workload, watch, watch)
-    from llmflame.recording.pass_in_child import request_of
+    from llmflame.recording.requests import request_of
 
     run, _ = request_of(pipeline, workload)
     new_tokens = min(workload.new_tokens, MOST_NEW_TOKENS)

@@ -37,8 +37,8 @@ def fits(need: Need) -> str:
         return PLANNER
     if need.requested_bytes <= free:
         return (
-            f"{in_words(free)} were free when the exception was handled: what its calls held was given back by "
-            f"then, or they were not in one piece. {PLANNER}"
+            f"{in_words(free)} were free when the exception was handled: what its calls held had been given "
+            f"back, or they were not in one piece. {PLANNER}"
         )
     more = (
         f"{in_words(need.requested_bytes - free)} more were needed than the {in_words(free)} that were free"

@@ -15,14 +15,12 @@ from llmflame.probes.faults import minor_fault_cost_ns
 from llmflame.probes.spans import Place
 from llmflame.recording import cold_start
 from llmflame.recording.out_of_memory import RanOutOfMemoryError, WatchedSession, note
+from llmflame.recording.requests import request_of
 from llmflame.recording.session import Session
 from llmflame.recording.wire import PipeSink
-from llmflame.recording.workload import Workload, check_context
+from llmflame.recording.workload import Workload
 from llmflame.store.rows import PassRow
 from llmflame.subjects.checkpoint import Checkpoint
-
-Run = Callable[[Any, int], Any]
-"""Runs one request: takes the probe that is told of its sections, and the number of new tokens."""
 
 
 def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns: int) -> None:
@@ -148,30 +146,6 @@ class _Nowhere:
 
     def enter(self, _name: str, _index: int | None = None) -> None:
         """Forget it."""
-
-
-def request_of(pipeline: Any, workload: Workload) -> tuple[Run, int]:
-    """The call that runs one request, and its prompt's length in tokens."""
-    import torch
-
-    from llmflame.recording.requests import (
-        generation_defaults,
-        marked_pipeline,
-        pipeline_call,
-        prompt_of,
-    )
-
-    text, count = prompt_of(pipeline.tokenizer, workload)
-    check_context(count, workload.new_tokens, getattr(pipeline.model.config, "max_position_embeddings", None))
-    call = pipeline_call(pipeline, [text] * workload.batch_size, workload)
-
-    def run(probe: Any, new_tokens: int) -> Any:
-        torch.manual_seed(workload.seed)
-        with generation_defaults(pipeline.model, workload), marked_pipeline(pipeline, probe):
-            probe.enter("tokenize")
-            return call(new_tokens)
-
-    return run, count
 
 
 def _describe(session: Session, pipeline: Any, workload: Workload, prompt_tokens: int) -> None:

@@ -12,7 +12,10 @@ from typing import Any
 
 from llmflame.errors import UsageError
 from llmflame.probes.sections import RequestProbe
-from llmflame.recording.workload import Workload
+from llmflame.recording.workload import Workload, check_context
+
+Run = Callable[[Any, int], Any]
+"""Runs one request: takes the probe that is told of its sections, and the number of new tokens."""
 
 
 @contextlib.contextmanager
@@ -76,6 +79,23 @@ def pipeline_call(pipeline: Any, prompts: list[str], workload: Workload) -> Call
         return pipeline(prompts, batch_size=batch, max_new_tokens=new_tokens, **options)
 
     return call
+
+
+def request_of(pipeline: Any, workload: Workload) -> tuple[Run, int]:
+    """The call that runs one request, and its prompt's length in tokens."""
+    import torch
+
+    text, count = prompt_of(pipeline.tokenizer, workload)
+    check_context(count, workload.new_tokens, getattr(pipeline.model.config, "max_position_embeddings", None))
+    call = pipeline_call(pipeline, [text] * workload.batch_size, workload)
+
+    def run(probe: Any, new_tokens: int) -> Any:
+        torch.manual_seed(workload.seed)
+        with generation_defaults(pipeline.model, workload), marked_pipeline(pipeline, probe):
+            probe.enter("tokenize")
+            return call(new_tokens)
+
+    return run, count
 
 
 def prompt_of(tokenizer: Any, workload: Workload) -> tuple[str, int]:

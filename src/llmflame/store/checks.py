@@ -29,7 +29,11 @@ _REFERENCES = {
     "device work of an unknown window": ("device_work", "window NOT IN (SELECT id FROM window)"),
     "device work of an unknown node": ("device_work", "node NOT IN (SELECT id FROM node)"),
     "device work that ends before it starts": ("device_work", "end_ns < start_ns"),
-    "a moment of an unknown window": ("moment", "window NOT IN (SELECT id FROM window)"),
+    "a moment of an unknown window": (
+        "moment",
+        # SQL finds even NULL not in an empty set.
+        "window IS NOT NULL AND window NOT IN (SELECT id FROM window)",
+    ),
     "a holding of an unknown moment": (
         "holding",
         "(pass_name, moment) NOT IN (SELECT pass_name, id FROM moment)",

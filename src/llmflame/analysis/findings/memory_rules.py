@@ -33,8 +33,8 @@ def grows_each_step(evidence: Evidence) -> Ruling | None:
         return None
     worst = max(found, key=lambda one: one.unexplained_bytes_per_step)
     sentences = [
-        f"{WORDS[worst.space]} memory in use grows by {human_bytes(worst.held.bytes_per_step)} a decode step, "
-        f"fitted over {worst.steps} steps (r² {worst.held.explained:.3f}); the KV cache explains "
+        f"{WORDS[worst.space]} memory in use grows by {human_bytes(worst.held.bytes_per_step)} a decode "
+        f"step, fitted over {worst.steps} steps (r² {worst.held.explained:.3f}); the KV cache explains "
         f"{human_bytes(worst.kv_cache.bytes_per_step)} of it"
     ]
     if worst.left:
@@ -74,9 +74,7 @@ def not_returned(evidence: Evidence) -> Ruling | None:
             "Requests don't give back all that they take",
             "memory",
             0.0,
-            (
-                f"after each of {len(values)} equal requests more {WORDS[space]} memory was in use, by {words}",
-            ),
+            (f"after each of {len(values)} equal requests more {WORDS[space]} memory was in use: {words}",),
             "Let go of what a request keeps when it has ended",
             None,
             _stacks(evidence, left_behind(profile, space)),
@@ -123,9 +121,7 @@ def fragmentation(evidence: Evidence) -> Ruling | None:
         "The allocator keeps memory that no tensor uses",
         "memory",
         0.0,
-        (
-            f"{human_bytes(slack)} of {human_bytes(highest.peak_bytes)} at the peak are reserved, but not in use",
-        ),
+        (f"{human_bytes(slack)} of {human_bytes(highest.peak_bytes)} are reserved at the peak, not in use",),
         "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True; a static cache, which is allocated once",
         None,
         gain_bytes=slack,

@@ -75,26 +75,26 @@ def _host(census: Census, found: Sequence[Storage], mappings: list[Mapping] | No
         for storage in host:
             census.add("host", storage.category, storage.owner, storage.bytes)
         return
-    ranges = FileRanges(mappings)
+    ranges, shared = FileRanges(mappings), [mapping for mapping in mappings if mapping.is_shared]
     in_files: dict[int, list[Storage]] = defaultdict(list)
     heap_tensors = pinned = 0
     for storage in host:
         mapping = ranges.of(storage.address)
         if mapping is not None:
             in_files[mapping.begin].append(storage)
-        elif _is_shared(mappings, storage.address):
+        elif any(one.begin <= storage.address < one.end for one in shared):
             pinned += storage.bytes
             census.add("host", categories.PINNED, storage.owner, storage.bytes)
         else:
             heap_tensors += storage.bytes
             census.add("host", storage.category, storage.owner, storage.bytes)
     _mapped(census, mappings, in_files)
-    _shared(census, mappings, pinned)
+    _shared(census, shared, pinned)
     readings = census.readings
     readings["resident_bytes"] = sum(mapping.resident_bytes for mapping in mappings)
     readings["proportional_bytes"] = sum(mapping.proportional_bytes for mapping in mappings)
     readings["anonymous_bytes"] = sum(
-        mapping.anonymous_bytes for mapping in mappings if not _shared_memory(mapping)
+        mapping.anonymous_bytes for mapping in mappings if not mapping.is_shared
     )
     readings["swap_bytes"] = sum(mapping.swap_bytes for mapping in mappings)
     arenas = python_arena_bytes()
@@ -108,17 +108,8 @@ def _host(census: Census, found: Sequence[Storage], mappings: list[Mapping] | No
         census.add("host", categories.SLACK, "the heap's free chunks", use.free_bytes)
 
 
-def _shared_memory(mapping: Mapping) -> bool:
-    """Shared memory counts neither as a file's pages nor as private: page-locked buffers lie in such."""
-    return mapping.name.startswith(("/dev/", "/memfd:", "/SYSV"))
-
-
-def _is_shared(mappings: Iterable[Mapping], address: int) -> bool:
-    return any(_shared_memory(m) and m.begin <= address < m.end for m in mappings)
-
-
-def _shared(census: Census, mappings: Iterable[Mapping], pinned_tensors: int) -> None:
-    resident = sum(mapping.resident_bytes for mapping in mappings if _shared_memory(mapping))
+def _shared(census: Census, shared: Iterable[Mapping], pinned_tensors: int) -> None:
+    resident = sum(mapping.resident_bytes for mapping in shared)
     census.readings["shared_bytes"] = resident
     census.add(
         "host", categories.PINNED, "page-locked or shared, in no tensor", max(resident - pinned_tensors, 0)

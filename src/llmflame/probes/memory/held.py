@@ -61,7 +61,15 @@ class Peak:
 @dataclass(slots=True)
 class _Block:
     taken: Taken
+    place: int
+    """In the order of the events: several may have the same time."""
+    freed: int | None = None
+    """The place of the event that gave it back."""
     freed_ns: int | None = None
+
+    def held_at(self, place: int) -> bool:
+        """Is it there just after the event at that place?"""
+        return self.place <= place and (self.freed is None or self.freed > place)
 
 
 def hold(
@@ -87,21 +95,32 @@ def hold(
 def _with_replaced(events: list[Taken], cache: CacheAddresses) -> list[Taken]:
     """With what the host's allocator doesn't tell: that it took back a block from before the tracer came.
 
-    A cache that grows by copying gives a tensor back as soon as its successor is made.
+    A cache that grows by copying gives a tensor back as soon as its successor is made; at the latest when its
+    address is taken again.
     """
-    told = {event.address for event in events if event.bytes < 0}
-    gone = {
-        place: (address, size)
-        for address, (place, size) in cache.before.items()
-        if address not in cache.after and address not in told
-    }
-    found = []
+    first: dict[int, int] = {}
     for event in events:
+        first.setdefault(event.address, event.bytes)
+    gone = {
+        address: (place, size)
+        for address, (place, size) in cache.before.items()
+        if first.get(address, 0) > 0 or (address not in first and address not in cache.after)
+    }
+    places = {place: address for address, (place, _) in gone.items()}
+    found: list[Taken] = []
+
+    def give_back(address: int, event: Taken) -> None:
+        _, size = gone.pop(address)
+        found.append(Taken(event.time_ns, address, -size, event.on_device, event.node, event.until_ns))
+
+    for event in events:
+        if event.address in gone:  # taken again: it was given back before that
+            give_back(event.address, event)
         found.append(event)
-        place = cache.after[event.address][0] if event.bytes > 0 and event.address in cache.after else None
-        if place in gone:
-            address, size = gone.pop(place)
-            found.append(Taken(event.time_ns, address, -size, event.on_device, event.node, event.until_ns))
+        if event.bytes > 0 and event.address in cache.after:
+            replaced = places.get(cache.after[event.address][0])
+            if replaced in gone:
+                give_back(replaced, event)
     return found
 
 
@@ -115,20 +134,19 @@ def _hold_in(
     peak: Peak,
 ) -> None:
     blocks, given_back = _blocks(events)
-    highest_ns, highest = _highest(events)
+    at, highest = _highest(events)
     peak.bytes[space] = highest
     held, left = (HELD, LEFT) if space == "host" else (DEVICE_HELD, DEVICE_LEFT)
     if highest > 0:
         for block in blocks:
-            taken = block.taken
-            if taken.time_ns > highest_ns or (block.freed_ns is not None and block.freed_ns <= highest_ns):
+            if not block.held_at(at):
                 continue
-            category = _category(block, cache)
+            taken, category = block.taken, _category(block, cache)
             peak.add(space, category, owners.module_of(taken.node), taken.bytes)
             leaf: FrameKey = ("memory", category, None, None, None)
             tree.add(tree.child(taken.node, leaf), held.name, taken.bytes)
-        for event in given_back:
-            if event.time_ns <= highest_ns:
+        for place, event in given_back:
+            if place <= at:
                 category = categories.KV_CACHE if event.address in cache.before else categories.TENSORS
                 peak.add(space, category, "", event.bytes)
     for block in blocks:
@@ -137,31 +155,32 @@ def _hold_in(
             tree.add(taken.node, left.name, taken.bytes)
 
 
-def _blocks(events: list[Taken]) -> tuple[list[_Block], list[Taken]]:
-    """What was taken, with when it was given back; and what was given back of what was there before."""
+def _blocks(events: list[Taken]) -> tuple[list[_Block], list[tuple[int, Taken]]]:
+    """What was taken, with when it was given back; and what was given back of what was there before, each
+    with its place among the events."""
     blocks: list[_Block] = []
     live: dict[int, _Block] = {}
-    given_back: list[Taken] = []
-    for event in events:
+    given_back: list[tuple[int, Taken]] = []
+    for place, event in enumerate(events):
         if event.bytes > 0:
-            live[event.address] = block = _Block(event)
+            live[event.address] = block = _Block(event, place)
             blocks.append(block)
         elif (known := live.pop(event.address, None)) is not None:
-            known.freed_ns = event.time_ns
+            known.freed, known.freed_ns = place, event.time_ns
         else:
-            given_back.append(event)
+            given_back.append((place, event))
     return blocks, given_back
 
 
 def _highest(events: list[Taken]) -> tuple[int, int]:
-    """When most was held, and how much more that was than at the beginning."""
+    """After which event most was held, and how much more that was than at the beginning."""
     running = highest = 0
-    when = events[0].time_ns - 1
-    for event in events:
+    at = -1
+    for place, event in enumerate(events):
         running += event.bytes
         if running > highest:
-            highest, when = running, event.time_ns
-    return when, highest
+            highest, at = running, place
+    return at, highest
 
 
 def _category(block: _Block, cache: CacheAddresses) -> str:

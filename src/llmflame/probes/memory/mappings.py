@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KIB = 1024
+_SHARED = ("/dev/", "/memfd:", "/SYSV")
+_NO_FILES = (*_SHARED, "/anon_hugepage")
+"""What the kernel names like files: shared memory, and private memory in huge pages."""
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 
 
@@ -29,7 +32,12 @@ class Mapping:
     @property
     def is_file(self) -> bool:
         """Are its pages, those not copied, of a file?"""
-        return self.name.startswith("/") and not self.name.startswith(("/dev/", "/memfd:", "/SYSV"))
+        return self.name.startswith("/") and not self.name.startswith(_NO_FILES)
+
+    @property
+    def is_shared(self) -> bool:
+        """Shared memory counts neither as a file's pages nor as private: page-locked buffers lie in such."""
+        return self.name.startswith(_SHARED)
 
     @property
     def is_weights(self) -> bool:
@@ -44,7 +52,8 @@ def read_mappings(proc: Path = Path("/proc/self")) -> list[Mapping] | None:
     """All mappings in order of address, or None where they can't be read. Takes milliseconds: page tables are
     walked, and the process' memory map is locked meanwhile."""
     try:
-        with (proc / "smaps").open() as file:
+        # Names of files are any bytes.
+        with (proc / "smaps").open(encoding="utf-8", errors="surrogateescape") as file:
             return list(_parse(file))
     except OSError:
         return None

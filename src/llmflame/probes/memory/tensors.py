@@ -41,7 +41,7 @@ def storages(root: Any, cache: Any = None, *, everything: bool = True) -> list[S
         _add(found, tensor, KV_CACHE, owner)
     if everything:
         for tensor in _live_tensors():
-            _add(found, tensor, TENSORS, f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}")
+            _add(found, tensor, TENSORS, _in_words(tensor))
     return list(found.values())
 
 
@@ -50,7 +50,7 @@ def weight_bytes(root: Any) -> int:
     seen: dict[tuple[str, int], int] = {}
     for _, tensor in _model_tensors(root):
         for inner in _plain(tensor):
-            with contextlib.suppress(RuntimeError, NotImplementedError):
+            with contextlib.suppress(Exception):  # without memory of its own: not initialised, sparse
                 seen[str(inner.device), inner.data_ptr()] = inner.nbytes
     return sum(seen.values())
 
@@ -77,37 +77,72 @@ def _live_tensors() -> Iterator[Any]:
             yield thing
 
 
-def object_tensors(thing: Any, path: str = "", depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
-    """The tensors inside an object, with the place of each: through attributes, lists, tuples and dicts."""
-    if thing is None or depth < 0:
+def _in_words(tensor: Any) -> str:
+    """dtype and shape of a tensor that belongs to nobody; its class where it has no shape yet, or several."""
+    try:
+        return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+    except Exception:
+        return type(tensor).__name__
+
+
+def object_tensors(thing: Any, depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
+    """The tensors inside an object, with the place of each: through attributes, lists, tuples and dicts.
+
+    Each tensor once, under the first place that leads to it, though objects may hold one another.
+    """
+    return _inside(thing, "", depth, {})
+
+
+def _inside(
+    thing: Any, path: str, depth: int, reached: dict[int, tuple[int, Any]]
+) -> Iterator[tuple[str, Any]]:
+    """`reached` has what was looked into, with how much deeper, and keeps it: numbers of objects recur."""
+    before, _ = reached.get(id(thing), (-1, None))
+    if thing is None or before >= depth:
         return
-    if isinstance(thing, torch.Tensor):
-        if thing.numel() > 1:  # a single number counts tokens
+    reached[id(thing)] = (depth, thing)
+    if issubclass(type(thing), torch.Tensor):
+        if before < 0 and not _is_count(thing):
             yield path, thing
         return
     for name, inner in _parts(thing):
-        yield from object_tensors(inner, f"{path}.{name}" if path else name, depth - 1)
+        yield from _inside(inner, f"{path}.{name}" if path else name, depth - 1, reached)
+
+
+def _is_count(tensor: Any) -> bool:
+    """A single number counts tokens."""
+    try:
+        return int(tensor.numel()) <= 1
+    except Exception:  # of somebody else's class
+        return False
 
 
 def _parts(thing: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(thing, list | tuple):
+    # Not `isinstance` and `hasattr`: both may run somebody else's code, which may raise.
+    kind = type(thing)
+    if issubclass(kind, list | tuple):
         return ((str(number), inner) for number, inner in enumerate(thing))
-    if isinstance(thing, dict):
+    if issubclass(kind, dict):
         return ((str(name), inner) for name, inner in thing.items())
-    if isinstance(thing, torch.nn.Module) or not hasattr(thing, "__dict__") or isinstance(thing, type):
+    if issubclass(kind, torch.nn.Module | type):
         return ()
-    if type(thing).__module__.partition(".")[0] in ("builtins", "torch", "types", "functools"):
+    if kind.__module__.partition(".")[0] in ("builtins", "torch", "types", "functools"):
         return ()
-    return list(vars(thing).items())
+    try:
+        return list(object.__getattribute__(thing, "__dict__").items())
+    except AttributeError:
+        return ()
 
 
 def _add(found: dict[tuple[str, int], Storage], tensor: Any, category: str, owner: str) -> None:
     for inner in _plain(tensor):
         try:
             storage = inner.untyped_storage()
+            if storage.device.type == "meta":  # of a fake tensor, which claims another device
+                continue
             key = (str(inner.device), storage.data_ptr())
             size = storage.nbytes()
-        except (RuntimeError, NotImplementedError, AttributeError):  # fake, sparse, or already freed
+        except Exception:  # sparse, not initialised, already freed, or of somebody else's class
             continue
         if size and key[1] and key not in found:
             found[key] = Storage(*key, size, category, owner)
@@ -121,8 +156,9 @@ def _plain(tensor: Any) -> Iterator[Any]:
         return
     try:
         names, _ = flatten()
+        wrapped = [getattr(tensor, name) for name in names]
     except Exception:  # of somebody else's class: what it holds stays unknown
         yield tensor
         return
-    for name in names:
-        yield from _plain(getattr(tensor, name))
+    for inner in wrapped:
+        yield from _plain(inner)
