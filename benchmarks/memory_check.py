@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ from llmflame.analysis.memory.prediction import compare
 from llmflame.analysis.memory.stack import stack_of
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.store import categories, metrics
-from llmflame.store.profile import Profile
+from llmflame.store.profile import Profile, read_profile
 from llmflame.store.rows import Space
 
 MIB = 1024 * 1024
@@ -40,7 +41,7 @@ LEAK_BYTES = MIB
 TEMPORARY_BYTES = 64 * MIB
 PINNED_BYTES = 64 * MIB
 CULPRIT = "model.layers.3.mlp"
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ CASES: dict[str, Case] = {
     "temporary": Case(Request(1, 16, 8), plant="temporary"),
     "pinned": Case(Request(1, 16, 8), plant="pinned"),
 }
-ON_CPU = ("eager", "static cache", "batch 8", "leak", "temporary")
+DEMO = {"demo float32": "float32", "demo bfloat16": "bfloat16"}
+"""The demo by name, from import to the last token, on the CPU; and what `llmflame plan` says of it."""
+ON_CPU = (*DEMO, "eager", "static cache", "batch 8", "leak", "temporary")
 """What a CPU does in a minute, and has."""
 
 
@@ -116,6 +119,36 @@ def measure(name: str, device: str, dtype: str, output: Path) -> dict[str, Any]:
         "file_bytes": output.stat().st_size,
         **judged(profile, case, sum(parameters.values()) + sum(buffers.values()), "cuda" in device),
     }
+
+
+def measure_demo(dtype: str, output: Path) -> dict[str, Any]:
+    """A profile of the demo by the command line, and a plan of the same request."""
+    new_tokens = 64
+    options = ["--dtype", dtype, "--device", "cpu", "--new-tokens", str(new_tokens)]
+    llmflame = [sys.executable, "-m", "llmflame"]
+    begin = time.perf_counter()
+    subprocess.run([*llmflame, "profile", "demo", *options, "-o", str(output), "--force"], check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    took_s = time.perf_counter() - begin
+    profile = read_profile(output)
+    prompt = int(profile.subject["prompt_tokens"])
+    planned = subprocess.run([*llmflame, "plan", "demo", *options, "--context", str(prompt), "--json"],
+                             check=True, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    request = Request(1, prompt, new_tokens)
+    found = judged(profile, Case(request), int(profile.subject["weights_in_memory_bytes"]), on_device=False)
+    measured = {one["phase"]: one["peak_bytes"] for one in found["phases"]}
+    found["plan"] = [
+        {
+            "phase": phase["phase"],
+            "planned_bytes": phase["total_bytes"],
+            "measured_bytes": measured[phase["phase"]],
+            "error": phase["total_bytes"] / measured[phase["phase"]] - 1,
+        }
+        for phase in json.loads(planned.stdout)["phases"]
+    ]
+    size = output.stat().st_size
+    return {"case": "demo", "dtype": dtype, "request": asdict(request), "recorded_s": took_s,
+            "file_bytes": size, **found}  # fmt: skip
 
 
 def judged(profile: Profile, case: Case, weight_bytes: int, on_device: bool) -> dict[str, Any]:
@@ -189,7 +222,11 @@ def _category(profile: Profile, node: int) -> bool:
 def in_child(name: str, options: argparse.Namespace, folder: Path, pipe: Any) -> None:
     """One case in this process; what came of it goes through the pipe."""
     try:
-        pipe.send(measure(name, options.device, options.dtype, folder / f"{name.replace(' ', '-')}.llmflame"))
+        output = folder / f"{name.replace(' ', '-')}.llmflame"
+        if name in DEMO:
+            pipe.send(measure_demo(DEMO[name], output))
+        else:
+            pipe.send(measure(name, options.device, options.dtype, output))
     except BaseException:
         pipe.send({"case": name, "failed": traceback.format_exc()[-3000:]})
 
@@ -236,11 +273,13 @@ def _line(result: dict[str, Any]) -> str:
     totals = [
         f"{row['phase']} {row['error']:+.1%}" for row in result["predictions"] if row["category"] == "total"
     ]
+    planned = [f"{one['phase']} {one['error']:+.1%}" for one in result.get("plan", [])]
     return (
         f"{result['case']}: residual at most {worst:.2%}; "
         f"KV {result['kv_cache_bytes']} of {result['kv_cache_by_formula']}; "
         f"weights {result['weight_bytes']} of {result['weight_bytes_by_hand']}; "
         f"predicted {', '.join(totals)}; "
+        f"planned {', '.join(planned)}; "
         f"{result.get('planted', '')} {result['findings']}"
     )
 

@@ -74,6 +74,7 @@ class MemoryWatcher:
 def take_moment(session: Session, root: Any, phase: str, when: str = "end") -> None:
     """Who holds the memory between phases."""
     MemoryWatcher(session, root).count(phase, None, when)
+    session.gauge_device()
     session.flush()
 
 

@@ -262,17 +262,16 @@ def _census(session: Session, scene: Scene, refusal: Refusal | None) -> Census:
 
 
 def _fits(said: _Said, scene: Scene, census: Census, weights: int, *, loading: bool) -> str:
-    from llmflame.probes.memory.tensors import weight_bytes
-
     space: Space = "device" if said.space == "device" else "host"
     limit = said.limit
     if limit is None or limit.bytes is None or limit.used_bytes is None:
         return fits(Need(None, 0, said.requested or 0, 0))
     if loading:
-        first = next(scene.root.parameters(), None) if scene.root is not None else None
+        # Parameters that aren't loaded yet have a size too, on the meta device.
+        parameters = list(scene.root.parameters()) if scene.root is not None else []
+        whole = sum(one.numel() * one.element_size() for one in parameters) or weights
+        dtype = str(parameters[0].dtype).removeprefix("torch.") if parameters else None
         held = census.total(space, categories.WEIGHTS)
-        whole = max(weight_bytes(scene.root), weights)
-        dtype = str(first.dtype).removeprefix("torch.") if first is not None else None
         return fits_loading(whole, dtype, limit.bytes - limit.used_bytes + held)
     scaling = (categories.KV_CACHE, categories.ACTIVATIONS, categories.TEMPORARIES)
     growing = census.total(space, *scaling) + limit.released_bytes

@@ -137,8 +137,10 @@ class Session:
     def read_floor(self) -> None:
         """Gather what is still held when a request has ended: it must not grow from one to the next."""
         use = self.heap.read()
-        self.gauge("heap_bytes", use.used_bytes if use is not None else None)
+        self.gauge("heap_floor_bytes", use.used_bytes if use is not None else None)
         self.gauge_device()
+        if self.device is not None and (held := self.device.allocator()) is not None:
+            self.gauge("device_floor_bytes", held.allocated_bytes)
 
     def gauge_device(self) -> None:
         """Gather what the device's allocator has given out and what it has reserved, where there is one."""

@@ -17,6 +17,8 @@ from llmflame.store import categories
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space, SpanRow
 
+PROCESSES = "processes"
+"""The mode of a recording whose process was started for it."""
 _LOADING = ("load", "warmup")
 _LIBRARIES = (categories.RUNTIME, categories.LIBRARIES)
 
@@ -58,9 +60,11 @@ def compositions(profile: Profile) -> list[Composition]:
         if base is None:
             continue
         if span.peak_rss_bytes:
-            found.append(_host(span, base, known, gauges, profile))
-        if span.device_peak_bytes and "device_used_bytes" in base.readings:
-            found.append(_device(span, base, known, gauges, profile))
+            found.append(_host(span, base, known, gauges))
+        # The load's census comes before the allocator's workspaces and the device's code.
+        on_device = known.before("decode") if span.name == "warmup" else base
+        if span.device_peak_bytes and on_device is not None and "device_used_bytes" in on_device.readings:
+            found.append(_device(span, on_device, known, gauges, profile))
     return found
 
 
@@ -71,19 +75,17 @@ def run_peak(found: list[Composition], space: Space) -> Composition | None:
     return max(here, key=lambda one: (one.peak_bytes, -one.of(categories.SLACK)), default=None)
 
 
-def _on_top(
-    holders: Holders, space: Space, span: SpanRow, base: Moment, known: Moments, profile: Profile
-) -> float:
+def _on_top(holders: Holders, space: Space, span: SpanRow, base: Moment, known: Moments) -> float:
     """Add what a traced window took on top at its peak; returns how much that was."""
     phase = "decode" if span.name == "warmup" else span.name
     peak = known.peak(phase)
     if peak is None or phase not in ("prefill", "decode"):
         return 0.0
     taken = 0.0
-    if span.name == "warmup":
+    decode = known.before("decode")
+    if span.name == "warmup" and decode is not None and decode is not base:
         # It began without a cache; at its peak it held one as long as a later request's.
-        base = known.before("decode") or base
-        for key, held in base.held[space].items():
+        for key, held in decode.held[space].items():
             if key[0] == categories.KV_CACHE:
                 holders[key] = holders.get(key, 0.0) + held
                 taken += held
@@ -107,13 +109,11 @@ def _give_back(holders: Holders, category: str, size: float) -> None:
         holders[category, ""] = holders.get((category, ""), 0.0) - size
 
 
-def _host(
-    span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series], profile: Profile
-) -> Composition:
+def _host(span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series]) -> Composition:
     assert span.peak_rss_bytes is not None
     holders: Holders = defaultdict(float, base.held["host"])
     _pages(holders, span, base, gauges)
-    taken = _on_top(holders, "host", span, base, known, profile)
+    taken = _on_top(holders, "host", span, base, known)
     slack = sum(size for (category, _), size in holders.items() if category == categories.SLACK)
     rest = span.peak_rss_bytes - (sum(holders.values()) - slack)
     # What was taken came from the free chunks or from new pages: which, the allocator does not say.
@@ -151,13 +151,13 @@ def _device(
 ) -> Composition:
     assert span.device_peak_bytes is not None
     holders: Holders = defaultdict(float, base.held["device"])
-    _on_top(holders, "device", span, base, known, profile)
+    _on_top(holders, "device", span, base, known)
     for key in [key for key in holders if key[0] == categories.SLACK]:
         del holders[key]
     end = known.find("memory", span.name, "end", last=True) or base
     reserved = max(moment.readings.get("device_reserved_bytes", 0) for moment in (base, end))
     used = max(moment.readings.get("device_used_bytes", 0) for moment in (base, end))
-    others = _others(base, gauges, used)
+    others = _others(base, gauges, used, alone=profile.run.mode == PROCESSES)
     holders[categories.OTHER, "allocated, but not explained"] = span.device_peak_bytes - sum(holders.values())
     holders[categories.SLACK, "reserved, but not in use"] = max(reserved - span.device_peak_bytes, 0)
     holders[categories.CONTEXT, ""] = max(used - others - reserved, 0)
@@ -165,11 +165,17 @@ def _device(
     return _settled(span, "device", round(whole), holders, others)
 
 
-def _others(base: Moment, gauges: Mapping[str, Series], used: int) -> int:
-    """Device memory that is not this process': all in use before it came, unless the driver lists its own."""
+def _others(base: Moment, gauges: Mapping[str, Series], used: int, *, alone: bool) -> int:
+    """Device memory that is not this process': all in use before it came, unless the driver lists its own.
+
+    Beside a live object nobody saw the device before the process came: what is not torch's is then all its
+    own.
+    """
     own = gauges.get("device_process_bytes", EMPTY).at(base.row.time_ns)
     if own:
         return max(used - round(own), 0)
+    if not alone:
+        return 0
     before = gauges.get("device_used_bytes", EMPTY)
     return round(before.values[0]) if before.values else 0
 

@@ -88,7 +88,7 @@ def floors(profile: Profile) -> dict[Space, list[float]]:
     """What was still held after each undisturbed request, in order: it must not grow."""
     gauges = series(profile, "clean")
     found: dict[Space, list[float]] = {}
-    names: tuple[tuple[Space, str], ...] = (("host", "heap_bytes"), ("device", "device_allocated_bytes"))
+    names: tuple[tuple[Space, str], ...] = (("host", "heap_floor_bytes"), ("device", "device_floor_bytes"))
     for space, name in names:
         values = list(gauges.get(name, EMPTY).values)
         if len(values) > 1:
