@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
@@ -413,3 +415,24 @@ def test_one_dear_sample_does_not_silence_the_sampler() -> None:
     than the load and the warm-up, of which nothing was seen."""
     assert pause_after_ns(100_000) == 5_000_000
     assert pause_after_ns(200_000_000) == MOST_PAUSE_NS
+
+
+def test_a_sample_keeps_no_frame_alive() -> None:
+    """Frames of calls that had returned, and their tensors, once lived until the garbage collector came."""
+
+    class Thing:
+        pass
+
+    sampler = StackSampler(PoolLinks())
+    sampler.switch("load", time.perf_counter_ns())
+
+    def sampled() -> weakref.ref[Thing]:
+        thing = Thing()
+        sampler.sample(time.perf_counter_ns())
+        return weakref.ref(thing)
+
+    gc.disable()
+    try:
+        assert sampled()() is None
+    finally:
+        gc.enable()

@@ -143,7 +143,7 @@ class StackSampler:
         stretch = self._stretch
         if stretch is None or self._main.ident is None or now_ns < self._last_ns:
             return
-        frames = sys._current_frames()
+        frames = dict(sys._current_frames())
         elapsed, self._last_ns = now_ns - self._last_ns, now_ns
         resident = self._resident()
         growth, self._last_resident = max(resident - self._last_resident, 0), resident
@@ -168,6 +168,8 @@ class StackSampler:
             main.resident_bytes += growth
         if any(_sleeps_on_storage(task) for task in tasks):
             stretch.disk_wait_ns += spoken
+        # This function's own frame is among them: a cycle, in which what the program had would live on.
+        frames.clear()
 
     def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> int:
         """Charge the time since the last sample to a stack, as far as the sample can speak for it.

@@ -68,6 +68,7 @@ class MemoryWatcher:
         census = take_census(self.root, self.cache(), self.session.device_name, self.session.heap)
         moment = self.session.moment(phase=phase, step=step, when=when)
         self.session.held(moment, census.held, census.readings)
+        self.session.flush()  # what ends the process now leaves it behind
         return census
 
 

@@ -126,7 +126,7 @@ def _parts(thing: Any) -> Iterable[tuple[str, Any]]:
         return ((str(name), inner) for name, inner in thing.items())
     if issubclass(kind, torch.nn.Module | type):
         return ()
-    if kind.__module__.partition(".")[0] in ("builtins", "torch", "types", "functools"):
+    if kind.__module__.partition(".")[0] in ("builtins", "torch", "functools"):
         return ()
     try:
         return list(object.__getattribute__(thing, "__dict__").items())
