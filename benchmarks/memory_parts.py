@@ -1,6 +1,8 @@
-"""One measurement of what looking at memory costs, in a fresh process: `python -m benchmarks.memory_parts MODE`.
+"""One measurement of what looking at memory costs, in a fresh process.
 
-JSON lines on standard output. What is compared runs in turn in one process, the order at random.
+`python -m benchmarks.memory_parts MODE`;
+JSON lines on standard output. What is compared runs in turn in one process, the order at
+random.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks import workload
+from benchmarks.memory_file import sizes
 from llmflame.probes.memory.held import Peak, Taken
 from llmflame.recording.session import Session
 from llmflame.recording.wire import PipeSink, store
@@ -27,6 +30,7 @@ from llmflame.store.writer import ProfileWriter
 
 Result = dict[str, Any]
 Timed = dict[str, float]
+Way = Callable[[], contextlib.AbstractContextManager[None]]
 SHORT_TOKENS = 16
 """Of a request of the timeline's comparison: more pairs in the same time say more than longer ones."""
 
@@ -38,7 +42,7 @@ def anatomy(options: argparse.Namespace) -> Result:
     loop = workload.load()
     passes.calibrate(_session("anatomy"))
     loop.warm_up()
-    ways = {"with": contextlib.nullcontext, "without": _no_memory_view, "no bytes": _no_bytes}
+    ways: dict[str, Way] = {"with": contextlib.nullcontext, "without": _no_memory_view, "no bytes": _no_bytes}
     for way in ways.values():
         with way():
             _traced(loop)
@@ -48,13 +52,14 @@ def anatomy(options: argparse.Namespace) -> Result:
         for name in order.sample(sorted(ways), len(ways)):
             with ways[name]():
                 found[name].append(_traced(loop))
-    sizes = {}
-    for name in ("with", "without"):
-        with ways[name]():
-            sizes[name] = _file_bytes(loop)
     with _timed_parts() as parts:
         whole = _traced(loop)
-    return {"requests": found, "parts_ns": parts, "parts_of_ns": whole["outer_ns"], "file_bytes": sizes}
+    return {
+        "requests": found,
+        "parts_ns": parts,
+        "parts_of_ns": whole["outer_ns"],
+        "file_bytes": _file_bytes(loop),
+    }
 
 
 def _traced(loop: workload.Loop) -> Result:
@@ -98,12 +103,12 @@ def _no_bytes() -> Iterator[None]:
     """And as it would be if torch's tracer kept no events of the allocators."""
     from llmflame.probes import tracing
 
-    original: Any = tracing.profile
+    original: Any = getattr(tracing, name := "profile")
 
     def profile(**options: Any) -> Any:
         return original(**{**options, "profile_memory": False})
 
-    with _no_memory_view(), mock.patch.object(tracing, "profile", profile):
+    with _no_memory_view(), mock.patch.object(tracing, name, profile):
         yield
 
 
@@ -133,9 +138,7 @@ def _timed_parts() -> Iterator[Timed]:
             (anatomy, "assign_pinned", "page-locked memory"),
             (passes, "storages", "walk of live tensors"),
         ):
-            patches.enter_context(
-                mock.patch.object(owner, attribute, timed(name, getattr(owner, attribute)))
-            )
+            patches.enter_context(mock.patch.object(owner, attribute, timed(name, getattr(owner, attribute))))
         yield found
 
 
@@ -147,8 +150,8 @@ def _noting_ns(count: int) -> int:
     return time.perf_counter_ns() - begin
 
 
-def _file_bytes(loop: workload.Loop) -> int:
-    """The size of a profile that holds one anatomy request and nothing else."""
+def _file_bytes(loop: workload.Loop) -> Result:
+    """Of a profile that holds one anatomy request and nothing else."""
     from llmflame.probes.device import Device
     from llmflame.recording import passes
 
@@ -162,7 +165,7 @@ def _file_bytes(loop: workload.Loop) -> int:
         for line in told.getvalue().splitlines():
             store(writer, *json.loads(line))
         writer.finish("complete")
-        return path.stat().st_size
+        return sizes(path)
 
 
 def counted(options: argparse.Namespace) -> Result:
@@ -181,12 +184,16 @@ def counted(options: argparse.Namespace) -> Result:
         return result
 
     order = random.Random(options.seed)
-    ways = {"clean_ns": passes.clean_request, "counted_ns": passes.counted_request}
+    ways: dict[str, Callable[..., Any]] = {
+        "clean_ns": passes.clean_request,
+        "counted_ns": passes.counted_request,
+    }
     with mock.patch.object(memory, "take_census", census):
         for _ in range(options.requests):
             for name in order.sample(sorted(ways), len(ways)):
-                session, before = _session("memory" if name == "counted_ns" else "clean"), len(
-                    found["censuses_ns"]
+                session, before = (
+                    _session("memory" if name == "counted_ns" else "clean"),
+                    len(found["censuses_ns"]),
                 )
                 session.last_step = workload.NEW_TOKENS - 1
                 begin = time.perf_counter_ns()

@@ -53,12 +53,13 @@ def _cuda_history(output: Path, *, stacks: str | None) -> Iterator[None]:
     """Every block of CUDA's caching allocator: Python's stacks, also C++'s (`all`), or none."""
     import torch
 
+    memory: Any = torch.cuda.memory
     context: Any = "all" if stacks is not None else None
     options: dict[str, Any] = {"stacks": stacks} if stacks is not None else {}
-    torch.cuda.memory._record_memory_history(enabled="all", context=context, **options)
+    memory._record_memory_history(enabled="all", context=context, **options)
     yield
-    torch.cuda.memory._dump_snapshot(str(output))
-    torch.cuda.memory._record_memory_history(enabled=None)
+    memory._dump_snapshot(str(output))
+    memory._record_memory_history(enabled=None)
 
 
 UNDER: dict[str, Under] = {

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from llmflame.probes.memory import heap as heap_module
 from llmflame.probes.memory.heap import Heap, HeapUse, python_arena_bytes
 
 MIB = 1 << 20
@@ -63,7 +62,7 @@ def test_small_blocks_that_were_given_back_are_free_and_not_in_use() -> None:
 
 
 def test_another_c_library_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap_module.ctypes, "CDLL", lambda _name: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     assert Heap().read() is None
 
 

@@ -30,7 +30,7 @@ class Pair(torch.Tensor):
 
     @staticmethod
     def __new__(cls, first: torch.Tensor, second: torch.Tensor) -> Pair:
-        made: Pair = torch.Tensor._make_wrapper_subclass(cls, first.shape, dtype=first.dtype)  # type: ignore[attr-defined]
+        made: Pair = torch.Tensor._make_wrapper_subclass(cls, first.shape, dtype=first.dtype)
         made.first, made.second = first, second
         return made
 
@@ -38,7 +38,9 @@ class Pair(torch.Tensor):
         return ["first", "second"], None
 
     @classmethod
-    def __torch_dispatch__(cls, function: Any, _types: Any, args: Any = (), _kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, function: Any, _types: Any, args: Any = (), _kwargs: Any = None
+    ) -> Any:
         assert function is torch.ops.aten.detach.default
         return cls(args[0].first, args[0].second)
 
@@ -60,7 +62,7 @@ def sizes(cache: Any) -> dict[str, int]:
     return {one.owner: one.bytes for one in cache_storages(cache)}
 
 
-# --- storages ----------------------------------------------------------------------------------------------
+# --- storages --------------------------------------------------------------------------------------------
 
 
 def test_views_of_one_storage_are_counted_once() -> None:
@@ -84,8 +86,9 @@ def test_tied_weights_are_counted_once() -> None:
 
 
 def test_weights_that_share_memory_without_being_one_parameter_are_counted_once() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 8, bias=False))
-    model[1].weight = torch.nn.Parameter(model[0].weight.detach())
+    first, second = (torch.nn.Linear(8, 8, bias=False) for _ in range(2))
+    second.weight = torch.nn.Parameter(first.weight.detach())
+    model = torch.nn.Sequential(first, second)
     assert weight_bytes(model) == 256
     assert len(storages(model, everything=False)) == 1
 
@@ -146,14 +149,15 @@ def test_looking_keeps_nothing_alive() -> None:
     try:
         tensor = torch.zeros(1000)
         gone, cache = weakref.ref(tensor), SimpleNamespace(layers=[tensor])
-        assert storages(None, cache) and list(object_tensors(cache))
+        assert storages(None, cache)
+        assert list(object_tensors(cache))
         del tensor, cache
         assert gone() is None
     finally:
         gc.enable()
 
 
-# --- what an object holds ----------------------------------------------------------------------------------
+# --- what an object holds --------------------------------------------------------------------------------
 
 
 def test_attributes_lists_tuples_and_dicts_are_looked_into() -> None:
@@ -217,7 +221,7 @@ class Proud:
     def __init__(self) -> None:
         self.kept = torch.zeros(2)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise RuntimeError("no class")
 
@@ -252,7 +256,7 @@ def test_modules_classes_and_torchs_own_objects_are_not_looked_into() -> None:
     assert list(object_tensors(things)) == []
 
 
-# --- caches ------------------------------------------------------------------------------------------------
+# --- caches ----------------------------------------------------------------------------------------------
 
 HEADS, SIZE, LAYERS = 2, 4, 3
 CONFIG = {

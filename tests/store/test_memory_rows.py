@@ -125,11 +125,9 @@ def test_moments_of_two_passes_may_have_the_same_number() -> None:
 
 
 def test_a_peak_of_what_was_given_back_is_below_zero() -> None:
-    rows = [
-        MomentRow("anatomy", 1, "decode", 1, "peak", 5, 1),
-        HoldingRow("anatomy", 1, "device", "kv cache", "", -(2**40), -3),
-    ]
-    assert stored([WINDOWS[0], *rows]).holdings == (rows[1],)
+    peak = MomentRow("anatomy", 1, "decode", 1, "peak", 5, 1)
+    given_back = HoldingRow("anatomy", 1, "device", "kv cache", "", -(2**40), -3)
+    assert stored([WINDOWS[0], peak, given_back]).holdings == (given_back,)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -27,8 +28,19 @@ def model_facts(model: Any) -> dict[str, Scalar]:
         "device_name": torch.cuda.get_device_name(first.device)
         if first is not None and first.is_cuda
         else None,
+        "device_allocator": device_allocator() if first is not None and first.is_cuda else None,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32) if first is not None and first.is_cuda else None,
     }
+
+
+CACHING_OFF = "PYTORCH_NO_CUDA_MEMORY_CACHING"
+
+
+def device_allocator() -> str:
+    """What gives out device memory: torch's own allocator, the driver's, or nobody's cache."""
+    if os.environ.get(CACHING_OFF) == "1":
+        return "none: caching is switched off"
+    return str(torch.cuda.get_allocator_backend())
 
 
 def _text(value: object) -> str | None:

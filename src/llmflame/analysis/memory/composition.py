@@ -63,9 +63,10 @@ def compositions(profile: Profile) -> list[Composition]:
             found.append(_host(span, base, known, gauges))
         # The load's census comes before the allocator's workspaces and the device's code.
         on_device = known.before("decode") if span.name == "warmup" else base
-        if span.device_peak_bytes and on_device is not None and "device_used_bytes" in on_device.readings:
+        seen = on_device is not None and "device_used_bytes" in on_device.readings
+        if span.device_peak_bytes is not None and on_device is not None and seen:
             found.append(_device(span, on_device, known, gauges, profile))
-    return found
+    return [one for one in found if one.peak_bytes > 0]
 
 
 def run_peak(found: list[Composition], space: Space) -> Composition | None:
@@ -154,14 +155,17 @@ def _device(
     _on_top(holders, "device", span, base, known)
     for key in [key for key in holders if key[0] == categories.SLACK]:
         del holders[key]
+    counted = base.readings.get("device_allocated_bytes", span.device_peak_bytes) > 0
+    # An allocator that is switched off counts nothing: then tensors are all that is known to be allocated.
+    allocated = span.device_peak_bytes if counted else round(sum(holders.values()))
     end = known.find("memory", span.name, "end", last=True) or base
     reserved = max(moment.readings.get("device_reserved_bytes", 0) for moment in (base, end))
     used = max(moment.readings.get("device_used_bytes", 0) for moment in (base, end))
     others = _others(base, gauges, used, alone=profile.run.mode == PROCESSES)
-    holders[categories.OTHER, "allocated, but not explained"] = span.device_peak_bytes - sum(holders.values())
-    holders[categories.SLACK, "reserved, but not in use"] = max(reserved - span.device_peak_bytes, 0)
-    holders[categories.CONTEXT, ""] = max(used - others - reserved, 0)
-    whole = max(reserved, span.device_peak_bytes) + holders[categories.CONTEXT, ""]
+    holders[categories.OTHER, "allocated, but not explained"] = allocated - sum(holders.values())
+    holders[categories.SLACK, "reserved, but not in use"] = max(reserved - allocated, 0)
+    holders[categories.CONTEXT, ""] = max(used - others - max(reserved, 0 if counted else allocated), 0)
+    whole = max(reserved, allocated) + holders[categories.CONTEXT, ""]
     return _settled(span, "device", round(whole), holders, others)
 
 

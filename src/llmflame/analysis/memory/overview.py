@@ -6,20 +6,22 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from llmflame.analysis.memory.composition import Composition, compositions, run_peak
+from llmflame.analysis.memory.composition import PROCESSES, Composition, compositions, run_peak
 from llmflame.analysis.memory.growth import Growth, asked_for, floors, growth
 from llmflame.analysis.memory.moments import moments
 from llmflame.analysis.memory.prediction import compare
 from llmflame.analysis.memory.series import series
 from llmflame.analysis.memory.stack import stack_of
 from llmflame.analysis.top_table import layers_together
-from llmflame.store import categories, metrics
+from llmflame.store import metrics
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space
 
 SCHEMA = 1
 MOST_OWNERS = 12
 MOST_LEFT = 10
+UNREADABLE = "unreadable: "
+"""Before what a gauge could not read, in the name of its report."""
 SPACES: tuple[Space, Space] = ("device", "host")
 
 
@@ -144,10 +146,26 @@ def _notes(profile: Profile) -> list[str]:
         if "anonymous_bytes" not in moment.readings and "device_allocated_bytes" not in moment.readings:
             notes.append("The process' memory map can't be read here: pages of files are not told apart.")
             break
-    if any(one.category == categories.WORKSPACE for one in profile.holdings) and not any(
-        one.category == categories.WEIGHTS and one.space == "device" for one in profile.holdings
-    ):
+    allocator = profile.subject.get("device_allocator")
+    if isinstance(allocator, str) and allocator.startswith("none"):
         notes.append(
-            "The device's allocator keeps no list of blocks: what tensors hold is told apart no further."
+            "PYTORCH_NO_CUDA_MEMORY_CACHING=1: torch counts no device memory. Tensors are known, what lies "
+            "between them and the device's memory in use is all called context and libraries."
         )
+    elif isinstance(allocator, str) and allocator != "native":
+        notes.append(
+            f"The allocator is {allocator}: it keeps no list of blocks, what no tensor explains is workspace."
+        )
+    used = any(one.readings.get("device_used_bytes") for one in moments(profile).all)
+    if used and profile.run.mode != PROCESSES:
+        notes.append(
+            "The process ran before the recording: where the driver lists no processes, what others hold of "
+            "the device is not told apart from this one's context."
+        )
+    unread = dict.fromkeys(
+        report.name.removeprefix(UNREADABLE)
+        for report in profile.probe_reports
+        if report.probe == "gauges" and report.name.startswith(UNREADABLE)
+    )
+    notes += [f"Not read over time: {words}." for words in unread]
     return notes
