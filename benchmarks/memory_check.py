@@ -64,7 +64,11 @@ CASES: dict[str, Case] = {
     "temporary": Case(Request(1, 16, 8), plant="temporary"),
     "pinned": Case(Request(1, 16, 8), plant="pinned"),
 }
-DEMO = {"demo float32": "float32", "demo bfloat16": "bfloat16"}
+DEMO = {
+    "demo float32": ("float32", 1, None, 64),
+    "demo bfloat16": ("bfloat16", 1, None, 64),
+    "demo float32, batch 4 x 1024": ("float32", 4, 1024, 8),
+}
 """The demo by name, from import to the last token, on the CPU; and what `llmflame plan` says of it."""
 ON_CPU = (*DEMO, "eager", "static cache", "batch 8", "leak", "temporary")
 """What a CPU does in a minute, and has."""
@@ -121,20 +125,24 @@ def measure(name: str, device: str, dtype: str, output: Path) -> dict[str, Any]:
     }
 
 
-def measure_demo(dtype: str, output: Path) -> dict[str, Any]:
+def measure_demo(
+    dtype: str, batch_size: int, prompt_tokens: int | None, new_tokens: int, output: Path
+) -> dict[str, Any]:
     """A profile of the demo by the command line, and a plan of the same request."""
-    new_tokens = 64
     options = ["--dtype", dtype, "--device", "cpu", "--new-tokens", str(new_tokens)]
     llmflame = [sys.executable, "-m", "llmflame"]
+    given = ["--prompt-tokens", str(prompt_tokens)] if prompt_tokens is not None else []
+    given += ["--batch-size", str(batch_size), "--repetitions", "2"]
     begin = time.perf_counter()
-    subprocess.run([*llmflame, "profile", "demo", *options, "-o", str(output), "--force"], check=True,
+    subprocess.run([*llmflame, "profile", "demo", *options, *given, "-o", str(output), "--force"], check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
     took_s = time.perf_counter() - begin
     profile = read_profile(output)
     prompt = int(profile.subject["prompt_tokens"])
-    planned = subprocess.run([*llmflame, "plan", "demo", *options, "--context", str(prompt), "--json"],
+    planned = subprocess.run([*llmflame, "plan", "demo", *options, "--context", str(prompt), "--batch",
+                              str(batch_size), "--json"],
                              check=True, stdout=subprocess.PIPE, text=True)  # fmt: skip
-    request = Request(1, prompt, new_tokens)
+    request = Request(batch_size, prompt, new_tokens)
     found = judged(profile, Case(request), int(profile.subject["weights_in_memory_bytes"]), on_device=False)
     measured = {one["phase"]: one["peak_bytes"] for one in found["phases"]}
     found["plan"] = [
@@ -147,7 +155,7 @@ def measure_demo(dtype: str, output: Path) -> dict[str, Any]:
         for phase in json.loads(planned.stdout)["phases"]
     ]
     size = output.stat().st_size
-    return {"case": "demo", "dtype": dtype, "request": asdict(request), "recorded_s": took_s,
+    return {"case": f"demo {dtype}, batch {batch_size} x {prompt}", "dtype": dtype, "request": asdict(request), "recorded_s": took_s,
             "file_bytes": size, **found}  # fmt: skip
 
 
@@ -224,7 +232,7 @@ def in_child(name: str, options: argparse.Namespace, folder: Path, pipe: Any) ->
     try:
         output = folder / f"{name.replace(' ', '-')}.llmflame"
         if name in DEMO:
-            pipe.send(measure_demo(DEMO[name], output))
+            pipe.send(measure_demo(*DEMO[name], output))
         else:
             pipe.send(measure(name, options.device, options.dtype, output))
     except BaseException:

@@ -1,4 +1,4 @@
-"""On a device: peaks are explained, the cache and the weights are counted exactly, planted faults are found."""
+"""On a device: peaks are explained, cache and weights are counted exactly, planted faults are found."""
 
 from __future__ import annotations
 

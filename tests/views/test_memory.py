@@ -136,6 +136,7 @@ def growth_text(
     one = {
         "space": "host", "steps": 9, "bytes_per_step": added, "explained_variance": explained,
         "kv_cache_bytes_per_step": cached, "slack_bytes_per_step": None, "peak_bytes_per_step": None,
+        "cache_rewritten_bytes": None,
         "unexplained_bytes_per_step": added - cached, "left_bytes_per_step": 0, "left": [],
     }  # fmt: skip
     document = {"growth": [one], "floors": {"host": floors or []}}

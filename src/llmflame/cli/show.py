@@ -42,6 +42,7 @@ class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     roofline = "roofline"
     memory = "memory"
     load = "load"
+    heap = "heap"
     findings = "findings"
     machine = "machine"
 
@@ -196,10 +197,19 @@ def _held_tree(
 def _refuse_useless(view: View, **options: Any) -> None:
     """An option that a view has no use for is a mistake, which silence would hide."""
     useful = {
-        "sort": {View.phases, View.ops, View.functions, View.steps, View.kernels, View.idle, View.load},
+        "sort": {
+            View.phases,
+            View.ops,
+            View.functions,
+            View.steps,
+            View.kernels,
+            View.idle,
+            View.load,
+            View.heap,
+        },
         "depth": {View.tree},
         "min_share": {View.tree},
-        "phases": {View.phases, View.tree, View.ops, View.functions, View.kernels, View.idle},
+        "phases": {View.phases, View.tree, View.ops, View.functions, View.kernels, View.idle, View.heap},
         "all_frames": {View.tree, View.functions, View.idle},
         "limit": set(View) - {View.machine, View.roofline, View.memory},
         "metric": {View.tree},
@@ -226,6 +236,10 @@ def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bo
         from llmflame.analysis.load_table import load_table
 
         return load_table(profile)
+    if view is View.heap:
+        from llmflame.analysis.heap_table import heap_table
+
+        return heap_table(profile, phases)
     run = _run_tree(profile, all_frames or view not in (View.functions, View.idle))
     if view is View.kernels:
         from llmflame.analysis.kernels_table import kernels_table

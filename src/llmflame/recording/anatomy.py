@@ -20,6 +20,7 @@ from llmflame.probes.sections import STEP
 from llmflame.probes.tracing import Recorded, Window
 from llmflame.probes.transfers import transfer_rows
 from llmflame.recording.session import Session
+from llmflame.store.categories import REWRITTEN
 from llmflame.store.metrics import WORK
 from llmflame.store.rows import AnchorRow, Treatment
 
@@ -160,7 +161,8 @@ def read_windows(
             peak = hold(tree, trace.taken, window.cache, alive)
             moment = session.moment(phase=row.span_name, step=row.step, when="peak", window=row.id)
             above = {f"{space}_above_opening_bytes": size for space, size in peak.bytes.items()}
-            session.held(moment, peak.held, above)
+            again = {f"{space}_{REWRITTEN}": size for space, size in peak.rewritten.items()}
+            session.held(moment, peak.held, above | again)
         session.sink.tree(row, tree)
     session.report("tracer", "windows lost", lost, "count")
     for name, value, unit in account.rows():

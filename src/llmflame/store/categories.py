@@ -32,6 +32,8 @@ LIBRARIES: Final = "mapped libraries and files"
 """Of `RUNTIME`: the owner of files' pages."""
 OTHER: Final = "other"
 """What none of the above explains: the measured peak less their sum. Below 0 where they say too much."""
+REWRITTEN: Final = "cache_rewritten_bytes"
+"""A reading of a traced window, after its space and `_`: bytes of the cache in storages that it made."""
 
 ORDER = (
     WEIGHTS,

@@ -93,6 +93,8 @@ def _sentence(one: Document) -> Text:
         text.append(f"; fragmentation {_grows(slack)} a step")
     if peak is not None and round(peak):
         text.append(f"; the transient copy in the step {_grows(peak)} a step")
+    if one["cache_rewritten_bytes"]:
+        text.append(f"; a traced step wrote {human_bytes(one['cache_rewritten_bytes'])} of the cache anew")
     text.append(f"  over {one['steps']:,} steps", style="dim")
     if one["explained_variance"] < LINE_SHARE:
         share = percent(max(one["explained_variance"], 0.0))

@@ -31,12 +31,13 @@ LEFT_OUT = {
         "calls": 4,
     },
     "idle": {"share": 2, "phase": 1},
+    "heap": {"count": 4, "allocated_bytes": 3, "left_bytes": 2, "phase": 1},
     "load": {"calls": 5, "memory": 4, "share": 3, "part": 2, "ceiling": 1},
     "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
 }  # fmt: skip
 SHORT = {"cause", "phase", "kind", "what", "memory"}
 """Columns of few words, which are never cut."""
-KEEP: Mapping[str, Keep] = {"functions": "end", "idle": "ends"}
+KEEP: Mapping[str, Keep] = {"functions": "end", "heap": "end", "idle": "ends"}
 """Views in which the end of a name says more than its start."""
 LEAST = {"functions": 36, "idle": 34}
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 
+from llmflame.analysis.memory.moments import moments
 from llmflame.analysis.memory.series import EMPTY, Series, series
 from llmflame.analysis.phases import steps
 from llmflame.store import metrics
+from llmflame.store.categories import REWRITTEN
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space
 
@@ -38,6 +40,8 @@ class Growth:
     """Of a device: reserved, but not in use: fragmentation."""
     peak: Slope | None
     """Of a device: the highest use within the step, less what was in use when it began."""
+    rewritten_bytes: int | None
+    """Of the cache in the last traced step: what lies in storages that this step made. None where unknown."""
     left: tuple[tuple[int, float], ...]
     """(node of the profile, bytes a step) of what traced steps left behind, the largest first."""
 
@@ -72,16 +76,23 @@ def growth(profile: Profile) -> list[Growth]:
         ]
         found.append(
             Growth("device", len(spans), _slope(allocated), _slope(cached), _optional(slack, len(spans)),
-                   _optional(peaks, len(spans)), _left(profile, metrics.DEVICE_LEFT.name))
+                   _optional(peaks, len(spans)), _rewritten(profile, "device"),
+                   _left(profile, metrics.DEVICE_LEFT.name))
         )  # fmt: skip
     heap = _at(gauges.get("heap_bytes", EMPTY), starts)
     if cached and heap:
         own = cached if not allocated else [0.0] * len(heap)
         found.append(
-            Growth("host", len(spans), _slope(heap), _slope(own), None, None,
+            Growth("host", len(spans), _slope(heap), _slope(own), None, None, _rewritten(profile, "host"),
                    _left(profile, metrics.LEFT.name))
         )  # fmt: skip
     return found
+
+
+def _rewritten(profile: Profile, space: Space) -> int | None:
+    """In the last traced decode step; windows are read in their order."""
+    peak = moments(profile).peak("decode")
+    return peak.readings.get(f"{space}_{REWRITTEN}") if peak is not None else None
 
 
 def floors(profile: Profile) -> dict[Space, list[float]]:

@@ -100,6 +100,7 @@ def _growth(profile: Profile, one: Growth) -> dict[str, Any]:
         "kv_cache_bytes_per_step": one.kv_cache.bytes_per_step,
         "slack_bytes_per_step": one.slack.bytes_per_step if one.slack else None,
         "peak_bytes_per_step": one.peak.bytes_per_step if one.peak else None,
+        "cache_rewritten_bytes": one.rewritten_bytes,
         "unexplained_bytes_per_step": one.unexplained_bytes_per_step,
         "left_bytes_per_step": one.left_bytes_per_step,
         "left": [

@@ -49,6 +49,8 @@ class Peak:
     """How a window's peak differs from its opening, by category and by the module that asked."""
 
     bytes: dict[Space, int] = field(default_factory=dict)
+    rewritten: dict[Space, int] = field(default_factory=dict)
+    """Bytes of the cache that lie in storages made in the window: of one that grows by copying, all of it."""
     held: dict[tuple[Space, str, str], tuple[int, int]] = field(default_factory=dict)
     """(bytes, blocks); below 0 for what was there before and had been given back."""
 
@@ -149,6 +151,9 @@ def _hold_in(
             if place <= at:
                 category = categories.KV_CACHE if event.address in cache.before else categories.TENSORS
                 peak.add(space, category, "", event.bytes)
+    peak.rewritten[space] = sum(
+        block.taken.bytes for block in blocks if block.freed_ns is None and block.taken.address in cache.after
+    )
     for block in blocks:
         taken = block.taken
         if block.freed_ns is None and alive and taken.address in alive and taken.address not in cache.after:
