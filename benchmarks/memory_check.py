@@ -25,6 +25,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.gpu_model import Request, build, generate, record, shape
+from benchmarks.memory_table import page
 from llmflame.analysis.findings import find
 from llmflame.analysis.memory.composition import compositions
 from llmflame.analysis.memory.growth import asked_for, growth
@@ -41,6 +42,8 @@ LEAK_BYTES = MIB
 TEMPORARY_BYTES = 64 * MIB
 PINNED_BYTES = 64 * MIB
 CULPRIT = "model.layers.3.mlp"
+ROTARY_BYTES = 2 * 32 * 4
+"""Of the demo: two float32 buffers of half a head's size, which are no parameters."""
 TIMEOUT_S = 600
 
 
@@ -143,7 +146,8 @@ def measure_demo(
                               str(batch_size), "--json"],
                              check=True, stdout=subprocess.PIPE, text=True)  # fmt: skip
     request = Request(batch_size, prompt, new_tokens)
-    found = judged(profile, Case(request), int(profile.subject["weights_in_memory_bytes"]), on_device=False)
+    weight_bytes = int(profile.subject["weights_in_memory_bytes"]) + ROTARY_BYTES
+    found = judged(profile, Case(request), weight_bytes, on_device=False)
     measured = {one["phase"]: one["peak_bytes"] for one in found["phases"]}
     found["plan"] = [
         {
@@ -155,8 +159,14 @@ def measure_demo(
         for phase in json.loads(planned.stdout)["phases"]
     ]
     size = output.stat().st_size
-    return {"case": f"demo {dtype}, batch {batch_size} x {prompt}", "dtype": dtype, "request": asdict(request), "recorded_s": took_s,
-            "file_bytes": size, **found}  # fmt: skip
+    return {
+        "case": f"demo {dtype}, batch {batch_size} x {prompt}",
+        "dtype": dtype,
+        "request": asdict(request),
+        "recorded_s": took_s,
+        "file_bytes": size,
+        **found,
+    }
 
 
 def judged(profile: Profile, case: Case, weight_bytes: int, on_device: bool) -> dict[str, Any]:
@@ -270,8 +280,23 @@ def main() -> int:
             child.join()
             results.append(result)
             options.out.write_text(json.dumps(results, indent=1))
+            options.out.with_suffix(".md").write_text(page("What memory is made of", _header(), results))
             print(_line(result), flush=True)
     return 1 if any("failed" in result for result in results) else 0
+
+
+def _header() -> dict[str, Any]:
+    """What this machine is, and what was run."""
+    import torch
+
+    from benchmarks.overhead import describe
+
+    device = {"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return describe(["python", "benchmarks/memory_check.py", *map(_shown, sys.argv[1:])]) | device
+
+
+def _shown(argument: str) -> str:
+    return Path(argument).name if "/" in argument else argument
 
 
 def _line(result: dict[str, Any]) -> str:

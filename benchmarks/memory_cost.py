@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> Raw:
         if part == "timeline":
             raw[part] = memory_timeline.measure(TIMELINE_PAIRS * options.pairs, environment)
         elif part == "peers":
-            raw[part] = _peers(options, memory_timeline.environment(0))
+            raw[part] = _peers(options, environment)
             continue
         else:
             raw[part] = _in_child(part, options.pairs, environment)
@@ -81,7 +81,7 @@ def header_of(options: argparse.Namespace, raw: Raw, minutes: float) -> dict[str
     header = describe(["python", "benchmarks/memory_cost.py", *sys.argv[1:]])
     header["software"] += "".join(f", {name} {_version(name)}" for name in ("scalene",))
     if options.threads:
-        header["torch's threads"] = f"{options.threads}; as many as there are CPUs for the other tools"
+        header["torch's threads"] = options.threads
     peers = [result for results in raw.get("peers", {}).values() for result in results]
     shares = [result["other_cpus"] for result in peers if "other_cpus" in result]
     if shares:
@@ -109,9 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=7, help="requests of each kind")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes of each tool")
-    parser.add_argument(
-        "--threads", type=int, default=0, help="torch's, where pairs are compared; 0: its own"
-    )
+    parser.add_argument("--threads", type=int, default=0, help="torch's; 0: as many as it likes")
     parser.add_argument("--device", default="cpu", help="of the other tools' part")
     parser.add_argument("--limit", type=float, default=memory_peers.LIMIT_S, help="seconds for one process")
     parser.add_argument("--only", nargs="+", default=[], choices=PARTS)

@@ -1,8 +1,7 @@
 """One measurement of what looking at memory costs, in a fresh process.
 
-`python -m benchmarks.memory_parts MODE`;
-JSON lines on standard output. What is compared runs in turn in one process, the order at
-random.
+`python -m benchmarks.memory_parts MODE`; JSON lines on standard output. What is compared runs in turn in one
+process, the order at random.
 """
 
 from __future__ import annotations
