@@ -143,3 +143,18 @@ def test_a_temporary_is_found_in_its_module(temporary: Profile) -> None:
     number = next(n for n, metric in temporary.metrics.items() if metric.name == metrics.HELD.name)
     sizes = [cell.value for cell in temporary.cells if cell.metric == number]
     assert TEMPORARY_BYTES in sizes
+
+
+def test_what_cannot_be_repeated_is_counted_when_it_ends(folder: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    ids = torch.ones((1, 8), dtype=torch.long)
+    with llmflame.Recorder(model, tmp_path / "a.llmflame") as recorder:
+        model.generate(ids, max_new_tokens=4, min_new_tokens=4, do_sample=False)
+    found = {one.phase: one for one in compositions(recorder.profile)}
+    assert set(found) >= {"prefill", "decode"}
+    for one in found.values():
+        assert sum(one.holders.values()) == one.peak_bytes
+        assert one.of(categories.RUNTIME) > 0

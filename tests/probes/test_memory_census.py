@@ -235,17 +235,27 @@ def test_a_tiny_models_weights_and_cache_are_counted_exactly() -> None:
 
 
 @needs_map
-def test_what_is_held_explains_the_resident_set() -> None:
-    """Thread stacks and the like belong to nobody: a few megabytes, and pages that nobody touched are in no
-    resident set."""
-    model = Tiny()
-    census = take_census(model, None, "cpu", Heap())
-    resident = census.readings["resident_bytes"]
+def test_pages_of_files_are_all_under_some_holder() -> None:
+    census = take_census(Tiny(), None, "cpu", Heap())
     files = census.total("host", c.CHECKPOINT) + census.held["host", c.RUNTIME, c.LIBRARIES][0]
     copied = sum(one.anonymous_bytes for one in read_mappings() or [] if one.is_file)
     assert files == pytest.approx(census.readings["file_bytes"] + copied, rel=0.02)
-    explained = sum(size for size, _ in census.held.values())
-    assert 0.5 * resident < explained < 1.5 * resident
+
+
+@needs_map
+def test_a_new_tensor_is_in_the_resident_set_and_under_its_holder_alike() -> None:
+    size, heap = 64 * MIB, Heap()
+    take_census(None, None, "cpu", heap)
+    before = take_census(None, None, "cpu", heap)
+    tensor = torch.ones(size // 4)
+    after = take_census(None, None, "cpu", heap)
+    sums = [sum(held for held, _ in census.held.values()) for census in (before, after)]
+    assert sums[1] - sums[0] == pytest.approx(size, abs=2 * MIB)
+    assert after.readings["resident_bytes"] - before.readings["resident_bytes"] == pytest.approx(
+        size, abs=4 * MIB
+    )
+    assert after.held["host", c.TENSORS, f"float32 [{size // 4}]"] == (size, 1)
+    assert tensor.nbytes == size
 
 
 @needs_map

@@ -22,6 +22,7 @@ from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.recording import passes
 from llmflame.recording.gauge_helper import GaugeHelper
+from llmflame.recording.memory import FLOOR, take_moment
 from llmflame.recording.out_of_memory import note, watch_device
 from llmflame.recording.requests import marked_pipeline
 from llmflame.recording.session import Session
@@ -32,6 +33,9 @@ from llmflame.store.profile import Profile, read_profile
 from llmflame.store.rows import PassName, PassRow, Status
 from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
 from llmflame.subjects import cache
+
+GAUGE_INTERVAL_MS = 10.0
+"""How often memory is read, from outside."""
 
 
 class Recorder:
@@ -56,7 +60,13 @@ class Recorder:
     """
 
     def __init__(
-        self, subject: Any, output: str | Path, *, force: bool = False, repetitions: int = 3
+        self,
+        subject: Any,
+        output: str | Path,
+        *,
+        force: bool = False,
+        repetitions: int = 3,
+        gauge_interval_ms: float = GAUGE_INTERVAL_MS,
     ) -> None:
         if repetitions < 1:
             raise UsageError(f"repetitions must be at least 1, not {repetitions}")
@@ -72,6 +82,7 @@ class Recorder:
         self._writer: ProfileWriter | None = None
         self._single: SingleRun | None = None
         self._gauges: GaugeHelper | None = None
+        self._gauge_interval_ms = gauge_interval_ms
         self._sessions = contextlib.ExitStack()
         self._repeated = False
         self._walked = False
@@ -95,7 +106,11 @@ class Recorder:
         self._unfinished = unfinished_beside(self.output)
         self._writer = ProfileWriter(self._unfinished, version=version(), mode="in-process")
         try:
-            self._gauges = GaugeHelper(origin_ns=self._began_ns, device=_gpu_of(self._model))
+            self._gauges = GaugeHelper(
+                origin_ns=self._began_ns,
+                interval_s=self._gauge_interval_ms / 1e3,
+                device=_gpu_of(self._model),
+            )
             self._sessions.callback(self._gauges.stop)
             self._gauges.start()  # first: it takes a while to start
             self._writer.facts(with_kept(cache.folder(), read_machine(cache.folder())))
@@ -123,6 +138,8 @@ class Recorder:
             if self._single is not None:
                 self._single.end(keep=not self._repeated and kind is None)
                 if not self._repeated:
+                    if error is None:
+                        take_moment(self._single.session, self._model, FLOOR)
                     self._pass_row("clean", self._began_ns, status, reason, self._single.session)
                     writer.subject(self._single.session.seen_shape)
             if self._gauges is not None:

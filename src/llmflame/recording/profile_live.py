@@ -66,7 +66,13 @@ def _live(subject: Any, work: Workload, tokenizer: Any, output: Path, force: boo
     text, count = prompt_of(pipeline.tokenizer, work)
     check_context(count, work.new_tokens, getattr(pipeline.model.config, "max_position_embeddings", None))
     call = pipeline_call(pipeline, [text] * work.batch_size, work)
-    recorder = Recorder(pipeline, output, force=force, repetitions=work.repetitions)
+    recorder = Recorder(
+        pipeline,
+        output,
+        force=force,
+        repetitions=work.repetitions,
+        gauge_interval_ms=work.gauge_interval_ms,
+    )
     # Seeding must not change the caller's random state, on whatever device it is.
     with recorder, generation_defaults(pipeline.model, work), torch.random.fork_rng():
         recorder.describe(prompt=work.prompt, prompt_tokens=count)

@@ -54,16 +54,18 @@ class Moments:
         return self.find("anatomy", phase, "peak", last=True)
 
 
-_REQUEST = (("memory", "request", "begin"), ("memory", "prefill", "begin"))
+_AFTER = ("clean", "request", "end")
+"""Of a recording that can't be repeated: who holds what when its block ends."""
+_REQUEST = (("memory", "request", "begin"), ("memory", "prefill", "begin"), _AFTER)
 _BASES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "import": (("clean", "import", "end"),),
     "load": (("clean", "load", "end"),),
     "warmup": (("clean", "load", "end"), *_REQUEST),
     "tokenize": _REQUEST,
     "prepare": _REQUEST,
-    "prefill": (("memory", "prefill", "begin"),),
-    "decode": (("memory", "decode", "begin"), ("memory", "prefill", "end")),
-    "detokenize": (("memory", "request", "end"),),
+    "prefill": (("memory", "prefill", "begin"), _AFTER),
+    "decode": (("memory", "decode", "begin"), ("memory", "prefill", "end"), _AFTER),
+    "detokenize": (("memory", "request", "end"), _AFTER),
 }
 
 
