@@ -7,19 +7,20 @@ the same process), plus what a traced window says was taken on top at its own pe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llmflame.analysis.memory.moments import Holders, Moment, Moments, moments
 from llmflame.analysis.memory.series import EMPTY, Series, highest_together, series
-from llmflame.analysis.phases import phase_spans
+from llmflame.analysis.phases import GENERATION, phase_spans
 from llmflame.store import categories
 from llmflame.store.profile import Profile
 from llmflame.store.rows import Space, SpanRow
 
 PROCESSES = "processes"
 """The mode of a recording whose process was started for it."""
-_LOADING = ("load", "warmup")
+WARMUP, DECODE = "warmup", "decode"
+_LOADING = ("load", WARMUP)
 _LIBRARIES = (categories.RUNTIME, categories.LIBRARIES)
 
 
@@ -54,19 +55,30 @@ class Composition:
 def compositions(profile: Profile) -> list[Composition]:
     """One for each phase and space of which enough was recorded."""
     known, gauges = moments(profile), series(profile, "clean")
+    spans = phase_spans(profile)
     found = []
-    for span in phase_spans(profile):
+    for span in spans:
         base = known.before(span.name)
         if base is None:
             continue
         if span.peak_rss_bytes:
-            found.append(_host(span, base, known, gauges))
+            like = _like(span, spans, "peak_rss_bytes")
+            found.append(_host(span, like, base, known, gauges))
+        like = _like(span, spans, "device_peak_bytes")
         # The load's census comes before the allocator's workspaces and the device's code.
-        on_device = known.before("decode") if span.name == "warmup" else base
+        on_device = known.before(like) if span.name == WARMUP else base
         seen = on_device is not None and "device_used_bytes" in on_device.readings
         if span.device_peak_bytes is not None and on_device is not None and seen:
-            found.append(_device(span, on_device, known, gauges, profile))
+            found.append(_device(span, like, on_device, known, gauges, profile))
     return [one for one in found if one.peak_bytes > 0]
+
+
+def _like(span: SpanRow, spans: Iterable[SpanRow], peak: str) -> str:
+    """The phase whose peak this one's is made like: a warm-up's is that of the higher part of a request."""
+    if span.name != WARMUP:
+        return span.name
+    parts = [one for one in spans if one.name in GENERATION]
+    return max(parts, key=lambda one: getattr(one, peak) or 0).name if parts else DECODE
 
 
 def run_peak(found: list[Composition], space: Space) -> Composition | None:
@@ -76,17 +88,16 @@ def run_peak(found: list[Composition], space: Space) -> Composition | None:
     return max(here, key=lambda one: (one.peak_bytes, -one.of(categories.SLACK)), default=None)
 
 
-def _on_top(holders: Holders, space: Space, span: SpanRow, base: Moment, known: Moments) -> float:
+def _on_top(holders: Holders, space: Space, phase: str, base: Moment, known: Moments) -> float:
     """Add what a traced window took on top at its peak; returns how much that was."""
-    phase = "decode" if span.name == "warmup" else span.name
     peak = known.peak(phase)
-    if peak is None or phase not in ("prefill", "decode"):
+    if peak is None or phase not in GENERATION:
         return 0.0
     taken = 0.0
-    decode = known.before("decode")
-    if span.name == "warmup" and decode is not None and decode is not base:
-        # It began without a cache; at its peak it held one as long as a later request's.
-        for key, held in decode.held[space].items():
+    before = known.before(phase)
+    if before is not None and before is not base:
+        # A warm-up began without a cache; at its peak it held one as long as a later request's.
+        for key, held in before.held[space].items():
             if key[0] == categories.KV_CACHE:
                 holders[key] = holders.get(key, 0.0) + held
                 taken += held
@@ -110,11 +121,13 @@ def _give_back(holders: Holders, category: str, size: float) -> None:
         holders[category, ""] = holders.get((category, ""), 0.0) - size
 
 
-def _host(span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series]) -> Composition:
+def _host(
+    span: SpanRow, like: str, base: Moment, known: Moments, gauges: Mapping[str, Series]
+) -> Composition:
     assert span.peak_rss_bytes is not None
     holders: Holders = defaultdict(float, base.held["host"])
     _pages(holders, span, base, gauges)
-    taken = _on_top(holders, "host", span, base, known)
+    taken = _on_top(holders, "host", like, base, known)
     slack = sum(size for (category, _), size in holders.items() if category == categories.SLACK)
     rest = span.peak_rss_bytes - (sum(holders.values()) - slack)
     # What was taken came from the free chunks or from new pages: which, the allocator does not say.
@@ -148,11 +161,11 @@ def _pages(holders: Holders, span: SpanRow, base: Moment, gauges: Mapping[str, S
 
 
 def _device(
-    span: SpanRow, base: Moment, known: Moments, gauges: Mapping[str, Series], profile: Profile
+    span: SpanRow, like: str, base: Moment, known: Moments, gauges: Mapping[str, Series], profile: Profile
 ) -> Composition:
     assert span.device_peak_bytes is not None
     holders: Holders = defaultdict(float, base.held["device"])
-    _on_top(holders, "device", span, base, known)
+    _on_top(holders, "device", like, base, known)
     for key in [key for key in holders if key[0] == categories.SLACK]:
         del holders[key]
     counted = base.readings.get("device_allocated_bytes", span.device_peak_bytes) > 0
