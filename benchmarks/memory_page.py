@@ -74,7 +74,13 @@ def _timeline(raw: Raw) -> list[Figure]:
             interval(ratios),
             f"{len(bare)} pairs",
         ),
-        Figure("the reader's CPU time / the loop's wall", raw["reader_cpu_ns"] / sum(read), "share", 0.01),
+        Figure(
+            "the same, CPU time of the loop's thread",
+            median(raw["read_cpu_ns"]) / median(raw["bare_cpu_ns"]),
+            "x",
+            interval=interval([a / b for a, b in zip(raw["read_cpu_ns"], raw["bare_cpu_ns"], strict=True)]),
+        ),
+        Figure("the reader's CPU time / the loop's wall", raw["reader_cpu_ns"] / sum(read), "share"),
         Figure("a reading", raw["reader_cpu_ns"] / max(raw["readings"], 1) / 1e3, "µs"),
     ]
 
@@ -119,6 +125,7 @@ def _middle(results: Sequence[Raw], key: str) -> float:
 def peer_rows(raw: dict[str, list[Raw]]) -> list[Raw]:
     """One row a tool, medians over its processes."""
     bare = [result["wall_s"] for result in raw.get(NOTHING, []) if "error" not in result]
+    bare_cpu = [result["cpu_s"] for result in raw.get(NOTHING, []) if "error" not in result]
     rows: list[Raw] = []
     for peer in PEERS:
         results = raw.get(peer.name, [])
@@ -131,6 +138,7 @@ def peer_rows(raw: dict[str, list[Raw]]) -> list[Raw]:
         else:
             row["wall_s"] = _middle(good, "wall_s")
             row["ratio"] = row["wall_s"] / median(bare) if bare else None
+            row["cpu_ratio"] = _middle(good, "cpu_s") / median(bare_cpu) if bare_cpu else None
             row["peak_mb"] = _middle(good, "peak_rss_bytes") / MEGABYTE
             row["output_mb"] = _middle(good, "output_bytes") / MEGABYTE
             row["report_s"] = _middle(good, "report_s") if "report_s" in good[0] else None
@@ -157,9 +165,9 @@ def page(header: Raw, found: Sequence[Figure], rows: Sequence[Raw]) -> str:
         "torch.profiler begins with the load, since torch must be there first. `page s` is a command of the",
         "tool's own that makes a page of its file.",
         "",
-        "| tool | wall s | of bare | peak RSS MB | writes MB | page s | tensors with their module | KV cache "
-        "| mapped weights | time on the same tree | processes |",
-        "|---|---:|---:|---:|---:|---:|---|---|---|---|---:|",
+        "| tool | wall s | of bare | CPU time of bare | peak RSS MB | writes MB | page s "
+        "| tensors with their module | KV cache | mapped weights | time on the same tree | processes |",
+        "|---|---:|---:|---:|---:|---:|---:|---|---|---|---|---:|",
     ]
     lines += [_peer(row) for row in rows]
     return "\n".join(lines) + "\n"
@@ -176,11 +184,12 @@ def _figure(figure: Figure) -> str:
 
 def _peer(row: Raw) -> str:
     if "error" in row:
-        numbers = [row["error"], "", "", "", ""]
+        numbers = [row["error"], "", "", "", "", ""]
     else:
         numbers = [
             _cell(row["wall_s"], 1),
             _cell(row["ratio"], 2, " x"),
+            _cell(row["cpu_ratio"], 2, " x"),
             _cell(row["peak_mb"], 0),
             _cell(row["output_mb"], 1),
             _cell(row["report_s"], 1),

@@ -209,7 +209,9 @@ def decode(_options: argparse.Namespace) -> Result:
     loop.warm_up()
     print(json.dumps({"ready": True}), flush=True)
     for _ in sys.stdin:
-        print(json.dumps({"wall_ns": loop.bare()}), flush=True)
+        cpu = time.thread_time_ns()
+        wall = loop.bare()
+        print(json.dumps({"wall_ns": wall, "cpu_ns": time.thread_time_ns() - cpu}), flush=True)
     return {"texts": len(loop.texts)}
 
 

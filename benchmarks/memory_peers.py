@@ -121,6 +121,7 @@ def measure(peer: Peer, device: str, environment: dict[str, str], limit_s: float
 def _run(command: Sequence[str], folder: str, environment: dict[str, str], limit_s: float) -> dict[str, Any]:
     with tempfile.TemporaryFile() as stderr:
         begin, others, load = time.monotonic(), _others_s(), os.getloadavg()[0]
+        used = _children_s()
         child = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -146,8 +147,14 @@ def _run(command: Sequence[str], folder: str, environment: dict[str, str], limit
                     os.killpg(child.pid, signal.SIGKILL)  # whatever it left behind
                 child.wait()
         result |= {"wall_s": wall, "peak_rss_bytes": max(peak.values(), default=0), "load_before": load}
+        result["cpu_s"] = _children_s() - used
         result["other_cpus"] = max(_others_s() - others, 0.0) / wall
         return result
+
+
+def _children_s() -> float:
+    """CPU seconds of this process' children that have ended, and of theirs."""
+    return sum(os.times()[2:4])
 
 
 def _others_s() -> float:

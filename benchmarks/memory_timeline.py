@@ -44,7 +44,8 @@ def _pairs(child: subprocess.Popen[bytes], pairs: int, folder: Path) -> dict[str
     assert child.stdin is not None and child.stdout is not None
     child.stdout.readline()
     origin_ns, order = time.perf_counter_ns(), random.Random(0)
-    found: dict[str, Any] = {"bare_ns": [], "read_ns": [], "reader_cpu_ns": 0.0, "readings": 0.0, "rows": 0}
+    found: dict[str, Any] = {"reader_cpu_ns": 0.0, "readings": 0.0, "rows": 0}
+    found |= {name: [] for name in ("bare_ns", "read_ns", "bare_cpu_ns", "read_cpu_ns")}
     writer = ProfileWriter(folder / "gauges.llmflame", version="benchmark", mode="profile")
     writer.rows([PassRow(PASS, "recording", None, child.pid, 0, None, None)])
     for _ in range(pairs):
@@ -55,7 +56,9 @@ def _pairs(child: subprocess.Popen[bytes], pairs: int, folder: Path) -> dict[str
                 gauges.start()
             child.stdin.write(b"\n")
             child.stdin.flush()
-            found["read_ns" if read else "bare_ns"].append(_wall(child.stdout, gauges, writer))
+            told = _told(child.stdout, gauges, writer)
+            found["read_ns" if read else "bare_ns"].append(told["wall_ns"])
+            found["read_cpu_ns" if read else "bare_cpu_ns"].append(told["cpu_ns"])
             if gauges is not None:
                 rows = gauges.stop()
                 reports = {
@@ -70,13 +73,14 @@ def _pairs(child: subprocess.Popen[bytes], pairs: int, folder: Path) -> dict[str
     return found
 
 
-def _wall(stdout: IO[bytes], gauges: GaugeThread | None, writer: ProfileWriter) -> int:
+def _told(stdout: IO[bytes], gauges: GaugeThread | None, writer: ProfileWriter) -> dict[str, int]:
     due = time.monotonic() + GAUGES_STORED_S
     while not select.select([stdout], [], [], GAUGES_STORED_S)[0] or time.monotonic() >= due:
         if gauges is not None:
             writer.rows(gauges.take())
         due = time.monotonic() + GAUGES_STORED_S
-    return int(json.loads(stdout.readline())["wall_ns"])
+    told: dict[str, int] = json.loads(stdout.readline())
+    return told
 
 
 def environment(threads: int) -> dict[str, str]:

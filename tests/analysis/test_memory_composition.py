@@ -70,6 +70,24 @@ def test_a_warm_up_holds_a_cache_as_long_as_a_later_requests(host: Profile) -> N
     assert of(host, "warmup").of(c.KV_CACHE) == of(host, "decode").of(c.KV_CACHE) > 6 * MIB
 
 
+def test_a_warm_up_is_made_like_the_higher_part_of_a_request() -> None:
+    """A long prompt's peak is its prefill's: what prefill took was once called `other` in the warm-up."""
+    rows = [
+        *moment(1, "clean", "load", "end", {"host": {(c.WEIGHTS, "a"): 5 * MIB}}),
+        *moment(1, "memory", "prefill", "begin", {"host": {(c.WEIGHTS, "a"): 5 * MIB}}),
+        *moment(2, "memory", "decode", "begin", {"host": {(c.KV_CACHE, "b"): 2 * MIB}}),
+        *moment(1, "anatomy", "prefill", "peak", {"host": {(c.ACTIVATIONS, "b"): 3 * MIB}}),
+        *moment(2, "anatomy", "decode", "peak", {"host": {(c.ACTIVATIONS, "b"): 1 * MIB}}),
+    ]
+    spans = (
+        span("warmup", 0, 1, peak_rss_bytes=8 * MIB),
+        span("prefill", 1, 1, peak_rss_bytes=8 * MIB),
+        span("decode", 2, 1, peak_rss_bytes=7 * MIB),
+    )
+    found = of(made(rows, spans=spans), "warmup")
+    assert found.holders == {(c.WEIGHTS, "a"): 5 * MIB, (c.ACTIVATIONS, "b"): 3 * MIB}
+
+
 def test_a_decode_takes_what_a_traced_step_took_on_top(host: Profile) -> None:
     """The census of the last step knows 6 MiB of cache; the traced one took 2 MiB and gave 1 MiB back."""
     found = of(host, "decode")

@@ -31,6 +31,8 @@ def csv_table(request: Request) -> str:
     """The columns that `--json` of the view has; what is unknown is empty."""
     if request.view == "steps" and request.phases:
         raise UsageError("--phase doesn't go with --view steps: all its rows are of decode")
+    if request.view != "functions" and request.all_frames:
+        raise UsageError(f"--all-frames goes with --view functions, not with {request.view}")
     table = VIEWS[request.view](request)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
