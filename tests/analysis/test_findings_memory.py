@@ -198,7 +198,7 @@ def test_what_requests_keep_is_told_with_its_frames() -> None:
     trees = [(window(1, "prefill", MS, 0), left(2 * MIB)), (window(2, "decode", MS, 1), left(MIB))]
     found = only(stored(floors(0, 4 * MIB, 8 * MIB), trees), "memory-not-returned")
     frames = "Layer (layers.1) › remember (app/history.py:7) › aten::0"
-    assert found.frames == (f"2 MiB  {frames}", f"1 MiB  {frames}"), "of prefill and of decode"
+    assert found.frames == (f"3 MiB  {frames}",), "of prefill and of decode together"
 
 
 def test_what_grows_with_each_step_is_not_told_again_for_each_request() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 
 from llmflame.analysis.findings.evidence import Evidence
@@ -134,10 +135,12 @@ def _is_leak(one: Growth) -> bool:
 
 
 def _stacks(evidence: Evidence, left: tuple[tuple[int, float], ...]) -> tuple[str, ...]:
-    return tuple(
-        f"{human_bytes(size)}  {' › '.join(stack_of(evidence.profile, node)[-LAST_FRAMES:])}"
-        for node, size in left[:MOST_STACKS]
-    )
+    """The innermost frames of each stack, and what was taken there in whatever phase."""
+    sizes: dict[str, float] = defaultdict(float)
+    for node, size in left:
+        sizes[" › ".join(stack_of(evidence.profile, node)[-LAST_FRAMES:])] += size
+    ranked = sorted(sizes.items(), key=lambda item: -item[1])
+    return tuple(f"{human_bytes(size)}  {frames}" for frames, size in ranked[:MOST_STACKS])
 
 
 def _of_peak(evidence: Evidence, space: Space, finding: Finding) -> Ruling:
