@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_check.py all --out results-folder
 
-Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`; any number of them, or `all`. Each
+Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`, `memory`; any number of them, or `all`. Each
 writes into --out and goes on where another failed. Try them on a CPU first: `--device cpu --dtype float32
 --model demo`, and `--small` for the planted faults. `facts` measures the ceilings that the others use.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_S = 420
+TIMEOUT_S = 500
 
 
 def run(out: Path, name: str, *command: str) -> int:
@@ -100,6 +100,17 @@ def cost(out: Path, options: argparse.Namespace) -> int:
     return run(out, "cost.json", "benchmarks/gpu_cost.py", shape, options.device, options.dtype)
 
 
+def memory(out: Path, options: argparse.Namespace) -> int:
+    """Whether peaks are explained, counts exact, planted memory faults found; and what a plan said before."""
+    check = ["benchmarks/memory_check.py", str(out / "memory.json"), "--device", options.device]
+    code = run(out, "memory.txt", *check, "--dtype", options.dtype)
+    plan = ["-m", "llmflame", "plan", options.model, "--device", options.device, "--dtype", options.dtype]
+    for batch, context in ((1, 16), (8, 16), (1, 4096), (8, 4096)):
+        name = f"plan-{batch}-x-{context}.json"
+        run(out, name, *plan, "--batch", str(batch), "--context", str(context), "--json")
+    return code
+
+
 def faults(out: Path, options: argparse.Namespace) -> int:
     """Planted faults."""
     small = ["--small"] if options.small else []
@@ -119,6 +130,7 @@ COMMANDS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
     "verify": verify,
     "cost": cost,
     "faults": faults,
+    "memory": memory,
 }
 
 
