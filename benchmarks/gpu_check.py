@@ -2,8 +2,9 @@
 
     python benchmarks/gpu_check.py all --out results-folder
 
-Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`, `memory`; any number of them, or `all`. Each
-writes into --out and goes on where another failed. Try them on a CPU first: `--device cpu --dtype float32
+Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`, `memory`; any number of them, or
+`all`. Each writes into --out and goes on where another failed. Try them on a CPU first: `--device cpu
+--dtype float32
 --model demo`, and `--small` for the planted faults. `facts` measures the ceilings that the others use.
 """
 

@@ -89,7 +89,8 @@ def header_of(options: argparse.Namespace, raw: Raw, minutes: float) -> dict[str
     if options.threads:
         header["torch's threads"] = options.threads
     peers = [result for results in raw.get("peers", {}).values() for result in results]
-    shares = [result["other_cpus"] for result in peers if "other_cpus" in result]
+    # What a stopped tool leaves behind is counted as somebody else's.
+    shares = [result["other_cpus"] for result in peers if "error" not in result]
     if shares:
         header["CPUs used by other processes beside the tools"] = (
             f"median {median(shares):.2f}, worst {max(shares):.2f}"

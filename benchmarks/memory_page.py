@@ -135,6 +135,7 @@ def peer_rows(raw: dict[str, list[Raw]]) -> list[Raw]:
         row: Raw = {"name": peer.name, **peer.sees._asdict(), "processes": len(good)}
         if not good:
             row["error"] = results[0]["error"]
+            row["peak_mb"] = results[0].get("peak_rss_bytes", 0) / MEGABYTE or None
         else:
             row["wall_s"] = _middle(good, "wall_s")
             row["ratio"] = row["wall_s"] / median(bare) if bare else None
@@ -163,7 +164,8 @@ def page(header: Raw, found: Sequence[Figure], rows: Sequence[Raw]) -> str:
         "in them it runs the request six times (two warm-ups, undisturbed, counted, with shapes, traced) and",
         "five tokens of it three times (by module), and imports and loads twice.",
         "torch.profiler begins with the load, since torch must be there first. `page s` is a command of the",
-        "tool's own that makes a page of its file.",
+        "tool's own that makes a page of its file. Where other processes used CPUs meanwhile (above), walls",
+        "of two rounds differ by that: the CPU time is the column to compare.",
         "",
         "| tool | wall s | of bare | CPU time of bare | peak RSS MB | writes MB | page s "
         "| tensors with their module | KV cache | mapped weights | time on the same tree | processes |",
@@ -184,7 +186,7 @@ def _figure(figure: Figure) -> str:
 
 def _peer(row: Raw) -> str:
     if "error" in row:
-        numbers = [row["error"], "", "", "", "", ""]
+        numbers = [row["error"], "", "", _cell(row["peak_mb"], 0), "", ""]
     else:
         numbers = [
             _cell(row["wall_s"], 1),

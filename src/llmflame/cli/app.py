@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 for command in (profile, show, report):
     app.command()(command)
-app.command(short_help="Write a profile for another tool: speedscope, Perfetto, pprof ...")(export)
+app.command(short_help="Write a profile for speedscope, Perfetto, pprof and others.")(export)
 app.command(short_help="Say whether a model fits into memory, without loading it.")(plan)
 app.command(short_help="Show what this machine is, and what limits it.")(machine)
 

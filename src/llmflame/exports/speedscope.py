@@ -67,10 +67,13 @@ class _Frames:
 
 def _profile(name: str, unit: str, tree: Tree, metric: str, frames: _Frames) -> dict[str, Any]:
     own = tree.selfs[metric]
-    numbers = [frames.number(frame) for frame in tree.frames]
     samples, weights = [], []
+    numbers: dict[int, int] = {}
     for node, path in stacks(tree, [own]):
-        samples.append([numbers[frame] for frame in path])
+        for place in path:
+            if place not in numbers:
+                numbers[place] = frames.number(tree.frames[place])
+        samples.append([numbers[place] for place in path])
         weights.append(round(own[node], DIGITS))
     return {
         "type": "sampled",

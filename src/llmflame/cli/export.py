@@ -1,0 +1,136 @@
+"""The command `llmflame export`."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmflame.cli.show import no_collection
+from llmflame.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmflame.exports.formats import Format
+    from llmflame.exports.request import Request
+
+STDOUT = "-"
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, *.llmflame.", show_default=False)],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="speedscope, folded, pstats, chrome, pprof, csv, markdown or json.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="The file, - for stdout; by default FILE's name beside it."
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC", help="folded: wall, host, device, idle or bytes.", show_default="wall"
+        ),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VIEW", help="csv: functions, ops, kernels, phases or steps.", show_default="functions"
+        ),
+    ] = None,
+    phase: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this phase (may be repeated).")
+    ] = None,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a profile for another tool: speedscope, flame graphs, pstats, Perfetto, pprof, a spreadsheet."""
+    from llmflame.exports.csv_table import VIEWS
+    from llmflame.exports.folded import METRICS
+    from llmflame.exports.formats import ALL_FRAMES, FORMATS, METRIC, PHASES, VIEW
+    from llmflame.exports.request import Request
+    from llmflame.store.profile import read_profile
+
+    chosen = FORMATS[_known("--format", form, FORMATS)]
+    given = {PHASES: phase, METRIC: metric, VIEW: view, ALL_FRAMES: all_frames}
+    _refuse_useless(form, [option for option, value in given.items() if value])
+    metric = _known(METRIC, metric or "wall", METRICS)
+    view = _known(VIEW, view or "functions", VIEWS)
+    with no_collection():
+        phases = tuple(dict.fromkeys(phase or ()))
+        request = Request(read_profile(file), phases, metric, view, all_frames)
+        if output is not None and str(output) == STDOUT:
+            _print(form, chosen, request)
+        else:
+            _write(file, output, chosen, request, force=force)
+
+
+def _known(option: str, value: str, names: Iterable[str]) -> str:
+    """The value, if it is one of the names. Raises UsageError with the nearest one."""
+    known = list(names)
+    if value in known:
+        return value
+    from difflib import get_close_matches
+
+    near = get_close_matches(value.lower(), known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"{option} {value}: {hint}There are {', '.join(known)}")
+
+
+def _refuse_useless(form: str, options: Iterable[str]) -> None:
+    """An option that a format has no use for is a mistake, which silence would hide."""
+    from llmflame.exports.formats import FORMATS
+
+    for option in options:
+        if option not in FORMATS[form].options:
+            names = ", ".join(name for name, other in FORMATS.items() if option in other.options)
+            raise UsageError(f"{option} goes with --format {names}, not with {form}")
+
+
+def _print(form: str, chosen: Format, request: Request) -> None:
+    if not chosen.is_text:
+        raise UsageError(f"--format {form} is no text: name a file with -o")
+    typer.echo(chosen.make(request), nl=False)
+
+
+def _write(file: Path, output: Path | None, chosen: Format, request: Request, *, force: bool) -> None:
+    from llmflame.atomic import check_writable, write_atomically
+    from llmflame.views.safe import safe_text
+
+    target = output or file.with_name(chosen.file_name(file.stem, request))
+    check_writable(target, force=force)
+    if target.exists() and target.samefile(file):
+        raise UsageError(f"{target} is the profile itself: name another file with -o")
+    made = chosen.make(request)
+    if isinstance(made, str):
+        write_atomically(target, made)
+    else:
+        _write_bytes(target, made)
+    typer.echo(safe_text(str(target), 4_096))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    """Write beside `path`, then rename. Raises UsageError; a file that was there stays."""
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
