@@ -11,7 +11,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 demo: $(VENV)/.run
 	$(BIN)/llmflame profile demo --dtype float32 --device cpu -o demo.llmflame --report demo.html --force
 
-test: $(VENV)/.dev web/node_modules
+test: $(VENV)/.dev web/node_modules tests/exports/consumers/node_modules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -43,5 +43,10 @@ web/node_modules: web/package-lock.json
 	@if command -v npm >/dev/null; then npm --prefix web ci --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "no npm: the page's bundle is not compared with a fresh build"; fi
 
+# What the tests read exports back with.
+tests/exports/consumers/node_modules: tests/exports/consumers/package-lock.json
+	@if command -v npm >/dev/null; then npm --prefix tests/exports/consumers ci --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "no npm: exports are not read back by speedscope"; fi
+
 clean:
-	rm -rf $(VENV) web/node_modules demo.llmflame demo.html .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) web/node_modules tests/exports/consumers/node_modules demo.llmflame demo.html .mypy_cache .ruff_cache .pytest_cache

@@ -223,6 +223,17 @@ def test_what_is_told_is_not_counted_twice() -> None:
     assert replay.held(grow(1, 2)).bytes == {"host": 210}
 
 
+def test_a_size_that_is_told_of_an_earlier_block_is_not_believed() -> None:
+    """torch keeps the sizes of blocks that it saw taken: one given back between windows leaves its behind."""
+    replay = Replay()
+    replay.take(10, 2, 110)
+    replay.free(11, 1, 640)  # as large as what lay there in an earlier window
+    replay.take(12, 3, 200)
+    peak = replay.held(grow(1, 2))
+    assert peak.bytes == {"host": 210}
+    assert sizes(peak) == {(c.KV_CACHE, MLP): 110, (c.KV_CACHE, ""): -100, (c.ACTIVATIONS, MLP): 200}
+
+
 def test_a_cache_that_grows_where_it_is_gives_nothing_back() -> None:
     replay = Replay()
     replay.take(12, 3, 200)

@@ -1,6 +1,6 @@
 """Gauges of another process, read from outside of it: what memory it holds, what it read and faulted in.
 
-One reading costs the reader some tens of microseconds and the process nothing but the kernel's locks for as
+One reading costs the reader some 150 microseconds and the process nothing but the kernel's locks for as
 long as its counters are added up.
 """
 

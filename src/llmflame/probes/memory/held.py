@@ -7,7 +7,7 @@ set at any instant. All is relative to the window's opening; what was there befo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmflame.store import categories
 from llmflame.store.metrics import DEVICE_HELD, DEVICE_LEFT, HELD, LEFT
@@ -98,7 +98,8 @@ def _with_replaced(events: list[Taken], cache: CacheAddresses) -> list[Taken]:
     """With what the host's allocator doesn't tell: that it took back a block from before the tracer came.
 
     A cache that grows by copying gives a tensor back as soon as its successor is made; at the latest when its
-    address is taken again.
+    address is taken again. Where the allocator does tell, it may be with the size of an earlier block there,
+    of which it saw the beginning but not the end: a cache's storages say their own.
     """
     first: dict[int, int] = {}
     for event in events:
@@ -109,6 +110,7 @@ def _with_replaced(events: list[Taken], cache: CacheAddresses) -> list[Taken]:
         if first.get(address, 0) > 0 or (address not in first and address not in cache.after)
     }
     places = {place: address for address, (place, _) in gone.items()}
+    told: set[int] = set()
     found: list[Taken] = []
 
     def give_back(address: int, event: Taken) -> None:
@@ -118,7 +120,12 @@ def _with_replaced(events: list[Taken], cache: CacheAddresses) -> list[Taken]:
     for event in events:
         if event.address in gone:  # taken again: it was given back before that
             give_back(event.address, event)
-        found.append(event)
+        known = cache.before.get(event.address) if first.get(event.address, 0) < 0 else None
+        if known is not None and event.bytes < 0 and event.address not in told:
+            told.add(event.address)
+            found.append(replace(event, bytes=-known[1]))
+        else:
+            found.append(event)
         if event.bytes > 0 and event.address in cache.after:
             replaced = places.get(cache.after[event.address][0])
             if replaced in gone:
