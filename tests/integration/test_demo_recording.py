@@ -21,6 +21,7 @@ def test_every_phase_is_there_in_order(demo_profile: Profile) -> None:
     assert tuple(span.name for span in phase_spans(demo_profile)) == ORDER
     assert {row.name: row.status for row in demo_profile.passes} == {
         "clean": "complete",
+        "memory": "complete",
         "anatomy": "complete",
     }
 
