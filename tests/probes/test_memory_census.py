@@ -250,10 +250,9 @@ def test_a_new_tensor_is_in_the_resident_set_and_under_its_holder_alike() -> Non
     tensor = torch.ones(size // 4)
     after = take_census(None, None, "cpu", heap)
     sums = [sum(held for held, _ in census.held.values()) for census in (before, after)]
-    assert sums[1] - sums[0] == pytest.approx(size, abs=2 * MIB)
-    assert after.readings["resident_bytes"] - before.readings["resident_bytes"] == pytest.approx(
-        size, abs=4 * MIB
-    )
+    resident = after.readings["resident_bytes"] - before.readings["resident_bytes"]
+    # A heap that kept enough free chunks takes no new pages: neither side grows then.
+    assert sums[1] - sums[0] == pytest.approx(resident, abs=4 * MIB)
     assert after.held["host", c.TENSORS, f"float32 [{size // 4}]"] == (size, 1)
     assert tensor.nbytes == size
 
