@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.memory_file import sizes
+from benchmarks.recorded import high_water
 from benchmarks.spawn import ROOT
 from llmflame.store.profile import read_profile
 
@@ -174,7 +175,7 @@ def _peak(pid: int) -> Iterator[dict[int, int]]:
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(pid)
                 for process in (root, *root.children(recursive=True)):
-                    peaks[process.pid] = max(peaks.get(process.pid, 0), _high_water(process.pid))
+                    peaks[process.pid] = max(peaks.get(process.pid, 0), high_water(process.pid))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -183,11 +184,3 @@ def _peak(pid: int) -> Iterator[dict[int, int]]:
     finally:
         ended.set()
         thread.join()
-
-
-def _high_water(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0

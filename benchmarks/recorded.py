@@ -103,7 +103,7 @@ def _child_peaks() -> Iterator[dict[int, int]]:
     def watch() -> None:
         while not ended.wait(WATCH_INTERVAL_S):
             for child in parent.children():
-                peaks[child.pid] = max(peaks.get(child.pid, 0), _high_water(child.pid))
+                peaks[child.pid] = max(peaks.get(child.pid, 0), high_water(child.pid))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -114,7 +114,8 @@ def _child_peaks() -> Iterator[dict[int, int]]:
         thread.join()
 
 
-def _high_water(pid: int) -> int:
+def high_water(pid: int) -> int:
+    """The highest resident set of a process so far, in bytes; 0 where it can't be read."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -21,15 +21,16 @@ def check_writable(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path}: no permission to write there")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 beside `path`, then rename. Raises UsageError; a file that was there stays."""
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write text as UTF-8, or bytes as they are, beside `path`, then rename. Raises UsageError; a file
+    that was there stays."""
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
+            "wb", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
         ) as file:
             temporary = Path(file.name)
-            file.write(text)
+            file.write(data.encode() if isinstance(data, str) else data)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:

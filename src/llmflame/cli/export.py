@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,23 +112,5 @@ def _write(file: Path, output: Path | None, chosen: Format, request: Request, *,
     check_writable(target, force=force)
     if target.exists() and target.samefile(file):
         raise UsageError(f"{target} is the profile itself: name another file with -o")
-    made = chosen.make(request)
-    if isinstance(made, str):
-        write_atomically(target, made)
-    else:
-        _write_bytes(target, made)
+    write_atomically(target, chosen.make(request))
     typer.echo(safe_text(str(target), 4_096))
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    """Write beside `path`, then rename. Raises UsageError; a file that was there stays."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
