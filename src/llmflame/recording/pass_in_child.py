@@ -24,7 +24,7 @@ from llmflame.subjects.checkpoint import Checkpoint
 
 
 def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns: int) -> None:
-    """Run `clean` or `anatomy` as ordered; rows go to the sink as phases end.
+    """Run `clean`, `anatomy` or `allocations` as ordered; rows go to the sink as phases end.
 
     Raises RanOutOfMemoryError where memory ran out; who held it is stored.
     """

@@ -30,7 +30,7 @@ from llmflame.store.rows import (
 from llmflame.store.writer import Scalar
 
 if TYPE_CHECKING:
-    from llmflame.probes.device import Device
+    from llmflame.probes.device import AllocatorUse, Device
 
 FIRST_WINDOW = {"clean": 1, "anatomy": 1001, "allocations": 2001, "memory": 3001}
 """Windows are numbered in one table for all passes."""
@@ -138,15 +138,16 @@ class Session:
         """Gather what is still held when a request has ended: it must not grow from one to the next."""
         use = self.heap.read()
         self.gauge("heap_floor_bytes", use.used_bytes if use is not None else None)
-        self.gauge_device()
-        if self.device is not None and (held := self.device.allocator()) is not None:
-            self.gauge("device_floor_bytes", held.allocated_bytes)
+        held = self.gauge_device()
+        self.gauge("device_floor_bytes", held.allocated_bytes if held is not None else None)
 
-    def gauge_device(self) -> None:
+    def gauge_device(self) -> AllocatorUse | None:
         """Gather what the device's allocator has given out and what it has reserved, where there is one."""
-        if self.device is not None and (use := self.device.allocator()) is not None:
+        use = self.device.allocator() if self.device is not None else None
+        if use is not None:
             self.gauge("device_allocated_bytes", use.allocated_bytes)
             self.gauge("device_reserved_bytes", use.reserved_bytes)
+        return use
 
     def start_peak(self) -> None:
         """Begin a new peak of host and device memory."""

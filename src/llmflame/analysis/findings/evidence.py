@@ -8,6 +8,8 @@ from functools import cached_property
 
 from llmflame.analysis.ceiling import Ceilings, ceilings
 from llmflame.analysis.findings.places import Place, places
+from llmflame.analysis.memory.composition import Composition, compositions
+from llmflame.analysis.memory.growth import Growth, growth
 from llmflame.analysis.phases import COLD_START, GENERATION, REQUEST_PHASES, phase_spans
 from llmflame.analysis.replay import Change, Model, steady_ns, together
 from llmflame.analysis.run_tree import PhaseTree, RunTree
@@ -42,6 +44,16 @@ class Evidence:
     def spans(self) -> Mapping[str, SpanRow]:
         """The run's phases by name."""
         return {span.name: span for span in phase_spans(self.profile)}
+
+    @cached_property
+    def peaks(self) -> list[Composition]:
+        """Who held what at the peaks of the phases."""
+        return compositions(self.profile)
+
+    @cached_property
+    def grown(self) -> list[Growth]:
+        """What a decode step adds to memory."""
+        return growth(self.profile)
 
     @cached_property
     def limits(self) -> Ceilings:

@@ -8,8 +8,8 @@ from itertools import pairwise
 from llmflame.analysis.findings.evidence import Evidence
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.rule import Ruling
-from llmflame.analysis.memory.composition import compositions, run_peak
-from llmflame.analysis.memory.growth import Growth, floors, growth, left_behind
+from llmflame.analysis.memory.composition import run_peak
+from llmflame.analysis.memory.growth import Growth, floors, left_behind
 from llmflame.analysis.memory.stack import stack_of
 from llmflame.analysis.phases import GENERATION
 from llmflame.store import categories
@@ -29,7 +29,7 @@ WORDS: dict[Space, str] = {"host": "host", "device": "GPU"}
 
 def grows_each_step(evidence: Evidence) -> Ruling | None:
     """Each decode step holds on to more than its part of the key/value cache."""
-    found = [one for one in growth(evidence.profile) if _is_leak(one)]
+    found = [one for one in evidence.grown if _is_leak(one)]
     if not found:
         return None
     worst = max(found, key=lambda one: one.unexplained_bytes_per_step)
@@ -60,9 +60,7 @@ def not_returned(evidence: Evidence) -> Ruling | None:
     """Each request leaves more behind than the one before it."""
     profile = evidence.profile
     in_steps = {
-        one.space: one.unexplained_bytes_per_step * (one.steps + 1)
-        for one in growth(profile)
-        if _is_leak(one)
+        one.space: one.unexplained_bytes_per_step * (one.steps + 1) for one in evidence.grown if _is_leak(one)
     }
     for space, values in floors(profile).items():
         rises = [after - before for before, after in pairwise(values)]
@@ -88,7 +86,7 @@ def not_returned(evidence: Evidence) -> Ruling | None:
 
 def loading_peak(evidence: Evidence) -> Ruling | None:
     """Loading needs more than running does."""
-    found = [one for one in compositions(evidence.profile) if one.space == "host"]
+    found = [one for one in evidence.peaks if one.space == "host"]
     highest = run_peak(found, "host")
     running = max((one.peak_bytes for one in found if one.phase in GENERATION), default=0)
     if highest is None or highest.phase not in ("load", "warmup") or not running:
@@ -113,7 +111,7 @@ def loading_peak(evidence: Evidence) -> Ruling | None:
 
 def fragmentation(evidence: Evidence) -> Ruling | None:
     """The device's allocator keeps what nobody uses."""
-    highest = run_peak(compositions(evidence.profile), "device")
+    highest = run_peak(evidence.peaks, "device")
     if highest is None:
         return None
     slack = highest.of(categories.SLACK)
@@ -145,6 +143,6 @@ def _stacks(evidence: Evidence, left: tuple[tuple[int, float], ...]) -> tuple[st
 
 def _of_peak(evidence: Evidence, space: Space, finding: Finding) -> Ruling:
     """The finding with its share of the run's peak."""
-    highest = run_peak(compositions(evidence.profile), space)
+    highest = run_peak(evidence.peaks, space)
     share = finding.gain_bytes / highest.peak_bytes if highest is not None else 0.0
     return Ruling(finding.with_gain(0.0, share))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -78,11 +77,3 @@ def moments(profile: Profile) -> Moments:
     for reading in profile.readings:
         found[reading.pass_name, reading.moment].readings[reading.name] = reading.value
     return Moments(tuple(found.values()))
-
-
-def by_category(holders: Holders) -> dict[str, float]:
-    """Bytes of each category."""
-    found: dict[str, float] = defaultdict(float)
-    for (category, _), size in holders.items():
-        found[category] += size
-    return found

@@ -43,14 +43,14 @@ def compare(profile: Profile, found: list[Composition]) -> list[Compared]:
         ]
         if not mine:
             continue
-        merged: dict[str, tuple[int, float, str]] = {}
+        merged: dict[str, tuple[int, str]] = {}
         for row in mine:
             name = STEP_OWN if row.category in _STEP else row.category
             if name == categories.CHECKPOINT and row.phase != "load":
                 name = categories.WEIGHTS
-            predicted, measured, formula = merged.get(name, (0, 0.0, row.formula))
-            merged[name] = (predicted + row.bytes, measured, formula)
-        for name, (predicted, _, formula) in merged.items():
+            predicted, formula = merged.get(name, (0, row.formula))
+            merged[name] = (predicted + row.bytes, formula)
+        for name, (predicted, formula) in merged.items():
             measured = sum(composition.of(category) for category in _measured(name, composition.phase))
             rows.append(Compared(composition.phase, composition.space, name, predicted, measured, formula))
         if any(row.category in _WHOLE for row in mine):

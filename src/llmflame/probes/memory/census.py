@@ -37,9 +37,6 @@ class Census:
     held: dict[tuple[Space, str, str], tuple[int, int]] = field(default_factory=dict)
     """(bytes, blocks)."""
     readings: dict[str, int] = field(default_factory=dict)
-    addresses: set[int] = field(default_factory=set)
-    """Of every live storage: what is left behind in a window must be among them at its request's end."""
-    cache_addresses: set[int] = field(default_factory=set)
 
     def add(self, space: Space, category: str, owner: str, size: int, blocks: int = 1) -> None:
         """Count bytes for a holder; none where there are none."""
@@ -58,10 +55,8 @@ def take_census(root: Any, cache: Any, device: str, heap: Heap) -> Census:
     """The holders of host and device memory now. `device` is torch's name of the model's."""
     census = Census()
     found = storages(root, cache)
-    census.addresses = {storage.address for storage in found}
     census.readings["weight_bytes"] = weight_bytes(root)
     census.readings["kv_cache_bytes"] = sum(s.bytes for s in found if s.category == categories.KV_CACHE)
-    census.cache_addresses = {s.address for s in found if s.category == categories.KV_CACHE}
     _host(census, found, read_mappings(), heap)
     if device.startswith("cuda") and cuda_in_use():
         _device(census, found, torch.device(device).index or 0)

@@ -62,7 +62,7 @@ def _add(census: Census, found: Iterable[Storage]) -> None:
 
 
 def _named(census: Census, cache: Any) -> Census:
-    named = Census(readings=census.readings, addresses=census.addresses)
+    named = Census(readings=census.readings)
     for (space, category, owner), (size, blocks) in census.held.items():
         if owner.startswith(f"{_FRAMES}."):
             owner = owner.removeprefix(f"{_FRAMES}.").rpartition(".")[0]

@@ -57,10 +57,7 @@ def weight_bytes(root: Any) -> int:
 
 def cache_storages(cache: Any) -> list[Storage]:
     """The storages of a cache object, whatever its class: dynamic, static, sliding, quantised, recurrent."""
-    found: dict[tuple[str, int], Storage] = {}
-    for owner, tensor in object_tensors(cache):
-        _add(found, tensor, KV_CACHE, owner)
-    return list(found.values())
+    return storages(None, cache, everything=False)
 
 
 def _model_tensors(root: Any) -> Iterator[tuple[str, Any]]:
