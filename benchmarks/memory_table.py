@@ -28,17 +28,19 @@ def _cases(results: Iterable[Result]) -> list[str]:
         f"The residual is the measured peak less the sum of its parts, of the worst phase; at most "
         f"{percent(MOST_RESIDUAL)} is wanted. KV cache and weights are beside a calculation by hand.",
         "",
-        "| case | highest peak | residual | KV cache | by formula | weights | by hand | a step adds |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| case | highest peak | residual | of the host | KV cache | by formula | weights | by hand "
+        "| a step adds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for one in results:
         space = "device" if any(phase["space"] == "device" for phase in one["phases"]) else "host"
         phases = [phase for phase in one["phases"] if phase["space"] == space]
         peak = max(phase["peak_bytes"] for phase in phases)
         worst = max(phase["residual_share"] for phase in phases)
+        host = max(phase["residual_share"] for phase in one["phases"] if phase["space"] == "host")
         grown = [row["held"]["bytes_per_step"] for row in one["growth"] if row["space"] == space]
         cells = (
-            _name(one), human_bytes(peak), percent(worst), f"{one['kv_cache_bytes']:,}",
+            _name(one), human_bytes(peak), percent(worst), percent(host), f"{one['kv_cache_bytes']:,}",
             f"{one['kv_cache_by_formula']:,}", f"{one['weight_bytes']:,}", f"{one['weight_bytes_by_hand']:,}",
             human_bytes(grown[0]) if grown else "-",
         )  # fmt: skip

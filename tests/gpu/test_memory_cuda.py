@@ -107,9 +107,9 @@ def test_a_pinned_buffer_is_found_with_its_stack(folder: Path, tmp_path: Path) -
     profile = record(folder, tmp_path / "a.llmflame", locking)
     found = asked_for(profile, metrics.PINNED.name)
     windows = sum(row.kind == "traced" and row.step is not None for row in profile.windows)
-    (node, size), *_ = found
-    assert size == 64 * MIB * windows
-    assert any(frame.startswith("locking") for frame in stack_of(profile, node))
+    # Prefill and decode are places of their own in the tree, the planted line stands in both.
+    assert all(any(frame.startswith("locking") for frame in stack_of(profile, node)) for node, _ in found)
+    assert sum(size for _, size in found) == 64 * MIB * windows
 
 
 def test_without_a_caching_allocator_the_sums_stay_honest(folder: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ MIB = 1 << 20
 ARENAS = 3 * MIB
 USED, FREE = 50 * MIB, 7 * MIB
 USE = HeapUse(USED, FREE)
+FREE_CHUNKS = 5
 
 
 class MadeHeap(Heap):
@@ -119,6 +120,7 @@ def test_each_byte_is_under_the_holder_of_its_place(made: Any) -> None:
         "python_arena_bytes": ARENAS,
         "heap_used_bytes": USED,
         "heap_free_bytes": FREE,
+        "heap_untouched_bytes": 0,
     }
     assert census.total("host", c.CHECKPOINT) == 6 * MIB
 
@@ -166,7 +168,9 @@ def test_small_owners_of_tensors_are_one_and_no_byte_is_lost(made: Any) -> None:
 
 PAGES = st.integers(0, 64)
 PLACES = st.lists(
-    st.tuples(st.sampled_from(["/a.so", "/w.safetensors", "/dev/zero", "", "[heap]"]), PAGES, PAGES),
+    st.tuples(
+        st.sampled_from(["/a.so", "/w.safetensors", "/dev/zero", "/dev/nvidia0", "", "[heap]"]), PAGES, PAGES
+    ),
     max_size=8,
 )
 
@@ -177,7 +181,7 @@ PLACES = st.lists(
 def test_holders_add_up_to_the_readings(
     places: list[tuple[str, int, int]], tensors: list[tuple[int, int]], used: int
 ) -> None:
-    """Pages of files and shared memory exactly, the heap wherever tensors don't exceed it."""
+    """Pages of files and shared memory exactly; the heap as it says, but for what is not resident."""
     mappings, at = [], 0
     for name, size, resident in places:
         pages = min(size, resident) * 4 * KIB
@@ -194,15 +198,36 @@ def test_holders_add_up_to_the_readings(
         patch.setattr(census_module, "storages", lambda *_: found)
         patch.setattr(census_module, "read_mappings", lambda: mappings)
         patch.setattr(census_module, "python_arena_bytes", lambda: None)
-        census = take_census(None, None, "cpu", MadeHeap(HeapUse(used, 5)))
+        census = take_census(None, None, "cpu", MadeHeap(HeapUse(used, FREE_CHUNKS)))
     assert all(size > 0 for size, _ in census.held.values())
     pages = census.total("host", c.CHECKPOINT) + census.held.get(("host", c.RUNTIME, c.LIBRARIES), (0, 0))[0]
+    pages += sum(one.resident_bytes for one in mappings if one.name == "/dev/nvidia0")
     # Shares of modules are rounded, each by half a byte at most.
     assert pages == pytest.approx(census.readings["file_bytes"], abs=len(found))
     assert census.total("host", c.PINNED) >= census.readings["shared_bytes"]
     in_heap = census.total("host", c.WEIGHTS)
     native = census.held.get(("host", c.RUNTIME, NATIVE), (0, 0))[0]
-    assert in_heap + native == max(used, in_heap)
+    free = census.total("host", c.SLACK)
+    untouched = census.readings["heap_untouched_bytes"]
+    assert native + free + untouched == max(used - in_heap, 0) + FREE_CHUNKS
+    private = sum(one.anonymous_bytes for one in mappings)
+    assert native + free <= max(private - in_heap, 0)
+    assert not untouched or native + free == max(private - in_heap, 0)
+
+
+def test_memory_that_was_asked_for_and_never_touched_is_no_part_of_the_resident_set(made: Any) -> None:
+    """A CUDA driver asks the heap for more than a hundred megabytes that it does not use."""
+    (*_, heap, _) = MAP
+    census = made([], [heap], HeapUse(heap.resident_bytes + 90 * MIB, FREE))
+    assert census.readings["heap_untouched_bytes"] == 90 * MIB + FREE + ARENAS
+    assert sum(held(census).values()) == census.readings["resident_bytes"] == heap.resident_bytes
+
+
+def test_a_drivers_pages_are_shared_and_stand_in_the_kernels_sum_of_file_pages(made: Any) -> None:
+    """RssFile counts them: a reading without them made 73 MiB of other file pages appear in each peak."""
+    census = made([], [mapping(1 * MIB, 4 * MIB, "/dev/nvidiactl")], HeapUse(0, 0), None)
+    assert held(census) == {(c.PINNED, "page-locked or shared, in no tensor"): 4 * MIB}
+    assert census.readings["file_bytes"] == 4 * MIB
 
 
 # --- of this process -------------------------------------------------------------------------------------

@@ -9,20 +9,26 @@ from typing import Any
 import torch
 
 from llmflame.planning.attention import AttentionWithoutScores, Kernels
-from llmflame.planning.request import Footprint, Peak, Request
+from llmflame.planning.caching_allocator import CachingAllocator
+from llmflame.planning.process import workspace
+from llmflame.planning.request import Footprint, Peak, Request, Reserved
 from llmflame.planning.storages import StorageMeter, live_at_peak
 
+LOADED, WORKSPACE = -1, -2
+"""Blocks of the allocator that are no tensor's."""
 _DEPTH = 6
 """A cache object holds its tensors no deeper than this."""
 
 
-def simulate(model: Any, request: Request, kernels: Kernels) -> Footprint:
+def simulate(model: Any, request: Request, kernels: Kernels, reserved_bytes: int | None = None) -> Footprint:
     """Run the request on a model of the meta device and count. Raises whatever the model's code raises.
+
+    `reserved_bytes` are what the device's allocator had taken when the model was loaded, if that is known.
 
     As `generate` runs it greedily: logits of the last position only, converted to float32, the scores kept
     until the next step's replace them. No mask: the model makes what its attention needs.
     """
-    run = _Run(model, request, kernels)
+    run = _Run(model, request, kernels, reserved_bytes)
     try:
         return run.footprint()
     finally:
@@ -50,8 +56,9 @@ def tensors_in(value: object, depth: int = _DEPTH) -> Iterator[torch.Tensor]:
 class _Run:
     """One request and its meter."""
 
-    def __init__(self, model: Any, request: Request, kernels: Kernels) -> None:
+    def __init__(self, model: Any, request: Request, kernels: Kernels, reserved_bytes: int | None) -> None:
         self._model, self._request, self._kernels = model, request, kernels
+        self._reserved_bytes = reserved_bytes
         self._accepted = set(inspect.signature(model.forward).parameters)
         self._meter = StorageMeter([*model.parameters(), *model.buffers()])
         self._hooks = self._meter.attach(model)
@@ -92,7 +99,26 @@ class _Run:
                 kv_bytes=meter.bytes_of(after),
                 kv_bytes_per_token=kv_prefill / (request.batch * request.prompt_tokens),
                 method="simulation",
+                reserved=self._reserved(begin) if self._kernels.device_kind == "cuda" else None,
             )
+
+    def _reserved(self, decode: int) -> Reserved:
+        """The same tensors through the rules of a device's allocator; decode begins at event `decode`."""
+        allocator = CachingAllocator()
+        if self._reserved_bytes is not None:
+            # One free segment stands for those that the load left.
+            allocator.allocate(LOADED, self._reserved_bytes)
+            allocator.release(LOADED)
+        held = (*self._model.parameters(), *self._model.buffers())
+        for number, size in {id(tensor): tensor.nbytes for tensor in held}.items():
+            allocator.allocate(number, size)
+        load = allocator.reserved_bytes
+        allocator.allocate(WORKSPACE, workspace(self._kernels.capability).bytes)
+        events = self._meter.events
+        allocator.follow(events[:decode])
+        prefill = allocator.reserved_bytes
+        allocator.follow(events[decode:])
+        return Reserved(load, prefill, allocator.reserved_bytes)
 
     def _inputs(self, tokens: int) -> list[torch.Tensor]:
         """Token ids, attention mask and position ids, as `generate` holds them during a step."""

@@ -16,7 +16,12 @@ class Estimator:
     """Answers for one model on one device; asks each request once."""
 
     def __init__(
-        self, architecture: Architecture | None, shape: Shape | None, dtype: str, kernels: Kernels
+        self,
+        architecture: Architecture | None,
+        shape: Shape | None,
+        dtype: str,
+        kernels: Kernels,
+        reserved_bytes: int | None = None,
     ) -> None:
         self.shape = shape
         self.failure: str | None = None
@@ -24,7 +29,7 @@ class Estimator:
         self._model: Any = architecture.model if architecture else None
         self._attention = architecture.attention if architecture else "sdpa"
         self._element_bytes = torch_dtype(dtype).itemsize
-        self._kernels = kernels
+        self._kernels, self._reserved_bytes = kernels, reserved_bytes
         self._known: dict[Request, Footprint] = {}
 
     def footprint(self, request: Request) -> Footprint:
@@ -37,7 +42,7 @@ class Estimator:
         if self._model is None or self.failure is not None:
             return None
         try:
-            return simulate(self._model, request, self._kernels)
+            return simulate(self._model, request, self._kernels, self._reserved_bytes)
         except Exception as error:
             # A model's code may do anything, read values that aren't there for example.
             self.failure = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

@@ -37,6 +37,11 @@ class Phase:
         """Bytes of all categories."""
         return sum(item.bytes for item in self.items)
 
+    @property
+    def needed(self) -> int:
+        """Without what an allocator keeps for later: where memory is short it gives that back."""
+        return sum(item.bytes for item in self.items if item.category != categories.SLACK)
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -87,11 +92,24 @@ def phases(
     if around.workspace is not None:
         item = Item(categories.WORKSPACE, around.workspace.bytes, around.workspace.formula)
         working = (item, *beside)
+    prefill = (*held, *_request_items(footprint.prefill, texts.prefill), *working)
+    decode = (*held, *_request_items(footprint.decode, texts.decode), *working)
+    taken = footprint.reserved
     return (
-        Phase(LOAD, space, (*loading, *beside)),
-        Phase(PREFILL, space, (*held, *_request_items(footprint.prefill, texts.prefill), *working)),
-        Phase(DECODE, space, (*held, *_request_items(footprint.decode, texts.decode), *working)),
+        Phase(LOAD, space, _with_slack((*loading, *beside), taken.load if taken else 0)),
+        Phase(PREFILL, space, _with_slack(prefill, taken.prefill if taken else 0)),
+        Phase(DECODE, space, _with_slack(decode, taken.decode if taken else 0)),
     )
+
+
+def _with_slack(items: tuple[Item, ...], reserved_bytes: int) -> tuple[Item, ...]:
+    """What the device's allocator has taken and nobody holds; it never gives back by itself."""
+    in_use = sum(item.bytes for item in items if item.category != categories.CONTEXT)
+    slack = reserved_bytes - in_use
+    if slack <= 0:
+        return items
+    words = "kept by torch's allocator: the same tensors through its rules of segments and blocks"
+    return (*items, Item(categories.SLACK, slack, words))
 
 
 _REQUEST = (categories.KV_CACHE, categories.ACTIVATIONS, categories.TEMPORARIES, categories.TENSORS)

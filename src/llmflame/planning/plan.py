@@ -58,8 +58,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the peak is within the device's memory."""
-        return self.peak.total <= self.device.total_bytes
+        """Whether all that is needed is within the device's memory."""
+        return max(phase.needed for phase in self.phases) <= self.device.total_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +127,13 @@ def _limits(
     planned: Callable[[Request], tuple[Phase, ...]], request: Request, limit: int, allowed: int
 ) -> tuple[Most, Most]:
     """The largest batch at the request's context, and the largest context at its batch."""
-    load = planned(request)[0].total
+    load = planned(request)[0].needed
     if load > limit:
         return Most(0, False, True), Most(0, False, True)
 
     def needs(one: Request) -> int:
         # Loading needs the same for every request, which would hide the line that the others follow.
-        return max(phase.total for phase in planned(one)[1:])
+        return max(phase.needed for phase in planned(one)[1:])
 
     batch = largest(lambda n: needs(replace(request, batch=n)), limit, start=request.batch, cap=MOST_BATCH)
     context = largest(

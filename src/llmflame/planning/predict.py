@@ -28,17 +28,19 @@ def predict(  # noqa: PLR0913  each is a fact of the run
     weight_bytes: int | None,
     static_cache: bool = False,
     checkpoint_dtype: str | None = None,
+    reserved_bytes: int | None = None,
 ) -> list[PredictionRow]:
     """What each phase should hold, in bytes, for phases `load`, `prefill` and `decode`.
 
     `space` is `host` for a CPU and `device` for CUDA. `weight_bytes` are the weights in memory; None has them
-    computed. With `checkpoint_dtype` equal to `dtype`, weights on a CPU are pages of the mapped files. The
-    process itself is not predicted: it runs. Allocates no tensors with data, draws no random numbers, leaves
-    no setting changed, and never raises: what can't be said is missing from the list.
+    computed. `reserved_bytes` are what the device's allocator had taken before the first request: how a model
+    was loaded is not in its config. With `checkpoint_dtype` equal to `dtype`, weights on a CPU are pages of
+    the mapped files. The process itself is not predicted: it runs. Allocates no tensors with data, draws no
+    random numbers, leaves no setting changed, and never raises: what can't be said is missing from the list.
     """
     try:
         request = Request(batch, prompt_tokens, new_tokens, static_cache)
-        return _rows(config, request, dtype, device_kind, weight_bytes, checkpoint_dtype)
+        return _rows(config, request, dtype, device_kind, weight_bytes, checkpoint_dtype, reserved_bytes)
     except Exception:
         # A recording must not fail because a prediction did.
         return []
@@ -51,6 +53,7 @@ def _rows(
     kind: DeviceKind,
     weight_bytes: int | None,
     checkpoint_dtype: str | None,
+    reserved_bytes: int | None,
 ) -> list[PredictionRow]:
     import torch
 
@@ -58,7 +61,7 @@ def _rows(
     built = _build(config, dtype)
     shape = shape_of(config)
     kernels = Kernels(kind, torch.get_num_threads(), capability)
-    footprint = _footprint(Estimator(built, shape, dtype, kernels), request)
+    footprint = _footprint(Estimator(built, shape, dtype, kernels, reserved_bytes), request)
     around = Surroundings()
     if kind == "cuda":
         around = Surroundings(context=process.context(), workspace=process.workspace(capability))

@@ -43,6 +43,15 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a device's caching allocator has taken by the end of each phase, weights included, in bytes."""
+
+    load: int
+    prefill: int
+    decode: int
+
+
+@dataclass(frozen=True, slots=True)
 class Footprint:
     """What a request needs beyond the weights. All in bytes."""
 
@@ -54,3 +63,5 @@ class Footprint:
     """Of one sequence, over all layers, averaged over the tokens of the prompt."""
     method: str
     """`simulation` or `formula`."""
+    reserved: Reserved | None = None
+    """None on a CPU, and where it is not simulated."""

@@ -220,6 +220,10 @@ class Recorder:
         parameter = next(iter(self._model.parameters()), None)
         session.device_name = str(parameter.device) if parameter is not None else "cpu"
         session.device = Device(session.device_name)
+        if self._single is None:
+            session.note_reserved()
+        else:
+            session.reserved_bytes = self._single.session.reserved_bytes
         return session
 
     def _pass_row(

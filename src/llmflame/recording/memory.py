@@ -132,6 +132,7 @@ def _predict(session: Session, root: Any, *, static_cache: bool) -> None:
             weight_bytes=None,
             static_cache=static_cache,
             checkpoint_dtype=session.checkpoint_dtype,
+            reserved_bytes=session.reserved_bytes,
         )
     )
     session.flush()

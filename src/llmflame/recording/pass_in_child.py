@@ -81,6 +81,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         from llmflame.recording.memory import take_moment
 
         take_moment(session, pipeline.model, "load")
+        session.note_reserved()
         run, count = request_of(pipeline, workload)
         with sampling.watch(session, "warmup"):
             # The whole length: libraries build and cache plans for each length of the key/value cache.

@@ -71,11 +71,14 @@ class Session:
         self.last_step: int | None = None
         """Of a request, where that is known before it runs: the index of its last forward call."""
 
+        self.reserved_bytes: int | None = None
+        """What torch had taken of the device before the first request."""
+
     def beside(self, pass_name: str) -> Session:
         """Another pass in this process: the same sink, clock, device and request."""
         other = Session(pass_name, self.sink, self.spans.origin_ns, self.progress)
         other.device, other.device_name = self.device, self.device_name
-        other.checkpoint_dtype = self.checkpoint_dtype
+        other.checkpoint_dtype, other.reserved_bytes = self.checkpoint_dtype, self.reserved_bytes
         tokens = self.seen_shape.get("new_tokens")
         other.last_step = tokens - 1 if isinstance(tokens, int) else None
         return other
@@ -148,6 +151,11 @@ class Session:
             self.gauge("device_allocated_bytes", use.allocated_bytes)
             self.gauge("device_reserved_bytes", use.reserved_bytes)
         return use
+
+    def note_reserved(self) -> None:
+        """Keep what the load left reserved of the device: later a request's own share can't be told apart."""
+        use = self.device.allocator() if self.device is not None else None
+        self.reserved_bytes = use.reserved_bytes if use is not None else None
 
     def start_peak(self) -> None:
         """Begin a new peak of host and device memory."""

@@ -92,15 +92,28 @@ def _host(census: Census, found: Sequence[Storage], mappings: list[Mapping] | No
         mapping.anonymous_bytes for mapping in mappings if not mapping.is_shared
     )
     readings["swap_bytes"] = sum(mapping.swap_bytes for mapping in mappings)
-    arenas = python_arena_bytes()
+    private = sum(m.anonymous_bytes for m in mappings if not (m.is_file or m.is_shared))
+    _heap(census, heap, private, heap_tensors)
+
+
+def _heap(census: Census, heap: Heap, resident_bytes: int, tensor_bytes: int) -> None:
+    """What is in private memory beside tensors. An allocator counts what it gave out, and the kernel what was
+    touched: a driver asks for much that it never uses, which is no part of any resident set."""
+    arenas, use = python_arena_bytes(), heap.read()
+    rest = max(resident_bytes - tensor_bytes, 0)
     if arenas is not None:
-        readings["python_arena_bytes"] = arenas
+        census.readings["python_arena_bytes"] = arenas
+        arenas = min(arenas, rest)
+        rest -= arenas
         census.add("host", categories.RUNTIME, PYTHON, arenas)
-    use = heap.read()
     if use is not None:
-        readings["heap_used_bytes"], readings["heap_free_bytes"] = use.used_bytes, use.free_bytes
-        census.add("host", categories.RUNTIME, NATIVE, max(use.used_bytes - heap_tensors, 0))
-        census.add("host", categories.SLACK, "the heap's free chunks", use.free_bytes)
+        census.readings["heap_used_bytes"] = use.used_bytes
+        census.readings["heap_free_bytes"] = use.free_bytes
+        native = max(use.used_bytes - tensor_bytes, 0)
+        census.readings["heap_untouched_bytes"] = max(native + use.free_bytes - rest, 0)
+        free = min(use.free_bytes, rest)
+        census.add("host", categories.RUNTIME, NATIVE, min(native, rest - free))
+        census.add("host", categories.SLACK, "the heap's free chunks", free)
 
 
 def _shared(census: Census, shared: Iterable[Mapping], pinned_tensors: int) -> None:
@@ -111,14 +124,13 @@ def _shared(census: Census, shared: Iterable[Mapping], pinned_tensors: int) -> N
     )
 
 
-def _mapped(census: Census, mappings: Iterable[Mapping], in_files: dict[int, list[Storage]]) -> None:
+def _mapped(census: Census, mappings: Sequence[Mapping], in_files: dict[int, list[Storage]]) -> None:
     """Pages of files: of a weight file by the modules whose weights lie there, in proportion to what is
     resident."""
-    pages = libraries = 0
+    libraries = 0
     for mapping in mappings:
         if not mapping.is_file:
             continue
-        pages += mapping.resident_bytes - mapping.anonymous_bytes
         inside = in_files.get(mapping.begin, [])
         if not inside and not mapping.is_weights:
             libraries += mapping.resident_bytes
@@ -130,7 +142,9 @@ def _mapped(census: Census, mappings: Iterable[Mapping], in_files: dict[int, lis
             named += size
             census.add("host", categories.CHECKPOINT, storage.owner, size)
         census.add("host", categories.CHECKPOINT, NOT_A_WEIGHT, max(mapping.resident_bytes - named, 0))
-    census.readings["file_bytes"] = pages
+    census.readings["file_bytes"] = sum(
+        mapping.resident_bytes - mapping.anonymous_bytes for mapping in mappings if mapping.is_counted_as_file
+    )
     census.add("host", categories.RUNTIME, categories.LIBRARIES, libraries)
 
 

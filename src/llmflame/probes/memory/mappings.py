@@ -9,6 +9,7 @@ from pathlib import Path
 
 KIB = 1024
 _SHARED = ("/dev/", "/memfd:", "/SYSV")
+_DEVICES = "/dev/nvidia"
 _NO_FILES = (*_SHARED, "/anon_hugepage")
 """What the kernel names like files: shared memory, and private memory in huge pages."""
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
@@ -38,6 +39,11 @@ class Mapping:
     def is_shared(self) -> bool:
         """Shared memory counts neither as a file's pages nor as private: page-locked buffers lie in such."""
         return self.name.startswith(_SHARED)
+
+    @property
+    def is_counted_as_file(self) -> bool:
+        """Is it in the kernel's sum of file pages (RssFile)? A driver's pages are in there, too."""
+        return self.is_file or self.name.startswith(_DEVICES)
 
     @property
     def is_weights(self) -> bool:
