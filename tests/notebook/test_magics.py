@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 import llmflame
 from llmflame import errors
 from llmflame.recording.live import DEFAULT_REPETITIONS, runs_of
-from tests.notebook.conftest import Shell
+from tests.notebook.real_shell import Shell
 
 CALL = "pipe('Once upon a time', max_new_tokens=3, do_sample=False)"
 RUNS = runs_of(1)
@@ -38,8 +38,9 @@ def test_a_cell_whose_last_line_is_no_expression_has_no_value(shell: Shell) -> N
 
 
 def test_a_semicolon_silences_the_value(shell: Shell) -> None:
-    assert shell.run(f"%%llmflame --once\n{CALL};") is None
-    assert len(shell.pages) == 1
+    assert shell.run(f"%%llmflame --once\n{CALL};  # but shown") is None
+    assert shell.run(f"%llmflame --once {CALL};") is None
+    assert len(shell.pages) == 2
 
 
 def test_a_statement_on_a_line(shell: Shell) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from types import CodeType
 from typing import Any
+
+EMPTY = frozenset({tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.DEDENT, tokenize.ENDMARKER})
+"""Tokens that nobody reads as code."""
 
 
 class CellCode:
@@ -21,11 +26,19 @@ class CellCode:
         self.names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         self._body: CodeType = shell.compile(tree, file, "exec")
+        self._silenced = _ends_with_semicolon(transformed)
         self._last: CodeType | None = None
         if isinstance(last, ast.Expr):
             self._last = shell.compile(ast.Expression(last.value), file, "eval")
 
     def run(self) -> Any:
-        """Run it; the value of its last line where that is an expression, else None."""
+        """Run it; the value of its last line where that is an expression without a semicolon, else None."""
         exec(self._body, self._names)
-        return None if self._last is None else eval(self._last, self._names)
+        value = None if self._last is None else eval(self._last, self._names)
+        return None if self._silenced else value
+
+
+def _ends_with_semicolon(source: str) -> bool:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    words = [token.string for token in tokens if token.type not in EMPTY]
+    return bool(words) and words[-1] == ";"

@@ -22,10 +22,9 @@ from llmflame.notebook.watched import watched_model
 from llmflame.recording.live import DEFAULT_REPETITIONS, runs_of
 from llmflame.views.notebook_notes import note_generations, note_runs
 
-# Of IPython as Any: not all of it says its types, and hosted notebooks have older ones than the tests do.
+# As Any: not all of IPython says its types.
 _ipython: Any = magic
 _show: Any = display
-_silenced_by_semicolon = getattr(_ipython, "output_can_be_silenced", lambda function: function)
 
 
 @magic.magics_class
@@ -34,7 +33,6 @@ class LlmflameMagics(magic.Magics):
 
     shell: Any
 
-    @_silenced_by_semicolon  # type: ignore[untyped-decorator]
     @_ipython.no_var_expand  # type: ignore[untyped-decorator]
     @_ipython.line_cell_magic  # type: ignore[untyped-decorator]
     def llmflame(self, line: str, cell: str | None = None) -> Any:

@@ -49,7 +49,9 @@ def parse_line(line: str) -> tuple[MagicOptions, str]:
         if match is None:
             break  # a statement may begin with a minus
         option, rest = match.group(1), rest[match.end() :].lstrip()
-        if option in FLAGS and not match.group().endswith("="):
+        if option in FLAGS and match.group().endswith("="):
+            raise UsageError(f"{option} takes no value")
+        if option in FLAGS:
             found[FLAGS[option]] = True
         elif option in VALUED:
             value, rest = _value(option, rest)
@@ -75,7 +77,7 @@ def _value(option: str, rest: str) -> tuple[str, str]:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise UsageError(f"--repetitions must be a whole number of at least 1, not {text[:_LONGEST]!r}")
     return int(text)
 
