@@ -4,6 +4,7 @@
     profile = llmflame.profile(pipeline, "Once upon a time") # a live object, in this process
     profile = llmflame.open("run.llmflame")                  # a file, without torch
 
+In a notebook each of these shows its page, and `%load_ext llmflame` brings `%%llmflame` for a cell.
 Importing this package imports nothing heavy.
 """
 
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmflame.recording.live import Recorder
+    from llmflame.notebook.recorder import Recorder
+    from llmflame.notebook.shown import ShownProfile
     from llmflame.store.model import Fact
     from llmflame.store.profile import Profile
 
@@ -31,8 +33,8 @@ def profile(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     **workload: Any,
-) -> Profile:
-    """Profile a text generation and return the profile.
+) -> ShownProfile:
+    """Profile a text generation and return the profile, which shows itself in a notebook.
 
     `subject` is MODEL as on the command line (`demo`, a hub id, a folder, a `.gguf` file, `dummy:NAME`),
     run in fresh processes; or a live `transformers` pipeline, or a model with its `tokenizer`, run in this
@@ -44,21 +46,27 @@ def profile(
     Raises UsageError for what can't be run, ProgramFailedError where a child process failed; an exception
     of a live model passes through unchanged.
     """
+    from llmflame.notebook.shown import shown
     from llmflame.recording.profile_live import profile_anything
 
     if prompt is not None:
         workload["prompt"] = prompt
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-    return profile_anything(
-        subject, tokenizer=tokenizer, output=output, force=force, trust=trust, workload=workload
+    return shown(
+        profile_anything(
+            subject, tokenizer=tokenizer, output=output, force=force, trust=trust, workload=workload
+        )
     )
 
 
-def open(path: str | Path) -> Profile:
-    """Read a profile file into typed tables. Needs no torch. Raises UnreadableProfileError."""
-    from llmflame.store.profile import read_profile
+def open(path: str | Path) -> ShownProfile:
+    """Read a profile file into typed tables, which show themselves in a notebook. Needs no torch.
 
-    return read_profile(path)
+    Raises UnreadableProfileError.
+    """
+    from llmflame.notebook.shown import read_shown
+
+    return read_shown(path)
 
 
 def summary(profile: Profile) -> dict[str, Any]:
@@ -77,9 +85,16 @@ def machine() -> list[Fact]:
     return with_kept(cache.folder(), read_machine(cache.folder()))
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext llmflame` calls: brings the magics `%llmflame` and `%%llmflame`."""
+    from llmflame.notebook.magics import LlmflameMagics
+
+    shell.register_magics(LlmflameMagics)
+
+
 def __getattr__(name: str) -> Any:
     if name == "Recorder":
-        from llmflame.recording.live import Recorder
+        from llmflame.notebook.recorder import Recorder
 
         return Recorder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -143,3 +144,19 @@ def test_a_session_that_can_not_end_leaves_no_hook(monkeypatch: pytest.MonkeyPat
     again = Window("decode", 2, cuda=False)
     again.open()
     assert again.close().results is not None
+
+
+def test_the_tracer_says_nothing_and_the_environment_stays() -> None:
+    """Its two lines for each window stood in red below the cell of a notebook."""
+    program = """
+import os, torch
+from llmflame.probes.tracing import Window
+before = dict(os.environ)
+for number in range(2):
+    window = Window("decode", number, cuda=False)
+    window.open()
+    window.close()
+assert dict(os.environ) == before
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

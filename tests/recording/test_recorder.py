@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import llmflame
+from llmflame.recording.live import runs_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 
@@ -68,3 +69,22 @@ def test_a_helper_ends_with_its_recorder(tmp_path: Path, fails: bool) -> None:
         if fails:
             raise ArithmeticError
     assert not [child for child in children if child.is_running()]
+
+
+def test_what_is_put_back_between_runs_is_off_the_clock(tmp_path: Path) -> None:
+    """Before each run but the warm-up, when nothing is hooked: a call of the model there is no step."""
+    model, told = torch.nn.Linear(2, 2), list[str]()
+
+    def between() -> None:
+        told.append("between")
+        model(torch.ones(1, 2))
+
+    with llmflame.Recorder(model, tmp_path / "run.llmflame", repetitions=2) as recorder:
+        for name in recorder.passes(between=between):
+            told.append(name)
+            model(torch.ones(1, 2))
+    runs = ["warmup", "clean", "clean", "memory", "anatomy", "anatomy", "anatomy"]
+    assert len(runs) == runs_of(2)
+    assert told == ["warmup", *(word for name in runs[1:] for word in ("between", name))]
+    steps = [span for span in recorder.profile.spans if (span.pass_name, span.name) == ("clean", "step")]
+    assert [step.repetition for step in steps] == [0, 1]

@@ -239,3 +239,13 @@ def _top(run: RunTree, limit: int) -> list[dict[str, Any]]:
         }
         for frame in top_frames(run.tree, limit)
     ]
+
+
+def headline(profile: Profile) -> dict[str, Any]:
+    """The parts of the summary that need no tree and so are there at once, for one line about a run."""
+    return {
+        "status": profile.run.status,
+        "reason": profile.run.reason,
+        "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
+        "latency": _latency(profile),
+    }

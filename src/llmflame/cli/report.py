@@ -43,17 +43,7 @@ def report(
 
 def write_report(profile: Profile, page: Path, *, all_frames: bool = False) -> None:
     """Build the page of a profile and write it at once. Raises UsageError where it can't be written."""
-    from llmflame.analysis.ceiling import ceilings
-    from llmflame.analysis.plumbing import without_plumbing
-    from llmflame.analysis.roofline import with_floors
-    from llmflame.analysis.run_tree import build_run_tree
-    from llmflame.analysis.summary import summarise
     from llmflame.atomic import write_atomically
-    from llmflame.views.page import PageData, page_memory, render_page
+    from llmflame.views.page import page_data, render_page
 
-    run = build_run_tree(profile)
-    tree = with_floors(run.tree, ceilings(profile).best)
-    tree = tree if all_frames else without_plumbing(tree)
-    title = str(profile.subject.get("model") or profile.path.stem)
-    data = PageData(title, summarise(profile, run), tree, page_memory(profile))
-    write_atomically(page, render_page(data))
+    write_atomically(page, render_page(page_data(profile, all_frames=all_frames)))

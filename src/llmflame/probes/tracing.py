@@ -7,8 +7,10 @@ The parts of torch that are not public or that differ between releases are touch
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, cast
@@ -25,6 +27,10 @@ OPEN_MARK = "llmflame: window opens"
 CLOSE_MARK = "llmflame: window closes"
 PART_MARK = "llmflame: part: "
 """Before the name of a stretch that is marked where no Python frames are traced."""
+
+LOG_LEVEL = "KINETO_LOG_LEVEL"
+NO_LOG = "6"
+"""Above the tracer's highest level."""
 
 FrameLines = dict[tuple[str, str], int]
 """(file, function) to the line that the function begins at."""
@@ -86,7 +92,7 @@ class Window:
         if self._cuda:
             synchronize()
             activities.append(ProfilerActivity.CUDA)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.nullcontext() if self._cuda else _quiet_tracer():
             warnings.simplefilter("ignore")  # torch's own remarks on its profiler's state
             self._profile = profile(
                 activities=activities,
@@ -130,6 +136,22 @@ class Window:
                     torch._C._autograd._disable_profiler()
                 raise
         return stopped.profiler.kineto_results
+
+
+@contextlib.contextmanager
+def _quiet_tracer() -> Iterator[None]:
+    """Without a line on standard error for each window, which a notebook shows below the cell.
+
+    The tracer asks once, when it is first started. What it says of a device is worth reading.
+    """
+    if LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[LOG_LEVEL] = NO_LOG
+    try:
+        yield
+    finally:
+        del os.environ[LOG_LEVEL]
 
 
 def _device_details() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,6 +36,13 @@ from llmflame.subjects import cache
 
 GAUGE_INTERVAL_MS = 10.0
 """How often memory is read, from outside."""
+DEFAULT_REPETITIONS = 3
+"""Timed requests."""
+
+
+def runs_of(repetitions: int) -> int:
+    """How often `Recorder.passes` asks for the request: a warm-up, memory and three of the anatomy beside."""
+    return 1 + repetitions + 1 + 3
 
 
 class Recorder:
@@ -65,7 +72,7 @@ class Recorder:
         output: str | Path,
         *,
         force: bool = False,
-        repetitions: int = 3,
+        repetitions: int = DEFAULT_REPETITIONS,
         gauge_interval_ms: float = GAUGE_INTERVAL_MS,
     ) -> None:
         if repetitions < 1:
@@ -86,6 +93,7 @@ class Recorder:
         self._sessions = contextlib.ExitStack()
         self._repeated = False
         self._walked = False
+        self._between: Callable[[], None] | None = None
         self._unfinished = self.output
         self._began_ns = 0
         self._profile: Profile | None = None
@@ -147,7 +155,12 @@ class Recorder:
         writer.finish(status, reason)
         move_profile(self._unfinished, self.output)
         self._writer = None
-        self._profile = read_profile(self.output)
+        self._profile = self.read(self.output)
+
+    @staticmethod
+    def read(path: Path) -> Profile:
+        """A file that was recorded."""
+        return read_profile(path)
 
     def describe(self, **properties: Scalar) -> None:
         """Say more of what is run, for the file: `prompt_tokens`, `new_tokens`, `batch_size` ..."""
@@ -155,11 +168,12 @@ class Recorder:
             raise UsageError("describe() belongs inside the recorder's with-block")
         self._writer.subject(properties)
 
-    def passes(self) -> Iterator[str]:
+    def passes(self, *, between: Callable[[], None] | None = None) -> Iterator[str]:
         """Yield once for each time that the request is to be run; the value names the pass.
 
         `warmup` once, `clean` for each repetition, `memory` once, `anatomy` three times: module by module,
-        for the operators' shapes, and in windows.
+        for the operators' shapes, and in windows. `between` is called before each but the warm-up, off the
+        clock: it can put back what the request has changed.
         """
         writer = self._writer
         if writer is None or self._single is None:
@@ -167,6 +181,7 @@ class Recorder:
         if self._repeated:
             raise UsageError("passes() can be walked once in a recording")
         self._repeated = True
+        self._between = between
         self._single.end(keep=False)
         yield "warmup"
         begin, session = time.perf_counter_ns(), self._session("clean")
@@ -197,6 +212,8 @@ class Recorder:
 
     def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
         """Run the body of the caller's loop as one request under a pass' instruments."""
+        if self._between is not None:
+            self._between()
         if self._gauges is not None:
             self._gauges.begin(session.pass_name)
         with (

@@ -1,0 +1,21 @@
+"""From a profile to what its page shows."""
+
+from __future__ import annotations
+
+from llmflame.analysis.ceiling import ceilings
+from llmflame.analysis.plumbing import without_plumbing
+from llmflame.analysis.roofline import with_floors
+from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.summary import summarise
+from llmflame.store.profile import Profile
+from llmflame.views.page.memory import page_memory
+from llmflame.views.page.page import PageData
+
+
+def page_data(profile: Profile, run: RunTree | None = None, *, all_frames: bool = False) -> PageData:
+    """Everything that a profile says, frames that only pass a call on left out unless `all_frames`."""
+    run = run if run is not None else build_run_tree(profile)
+    tree = with_floors(run.tree, ceilings(profile).best)
+    tree = tree if all_frames else without_plumbing(tree)
+    title = str(profile.subject.get("model") or profile.path.stem)
+    return PageData(title, summarise(profile, run), tree, page_memory(profile))
