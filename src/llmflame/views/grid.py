@@ -16,6 +16,8 @@ Keep = Literal["start", "end", "ends"]
 GAP = 2
 LEAST_PLACE = 10
 """Fewer cells of a file and line than this say nothing."""
+LEAST_NAME = 8
+"""Cells that are left to a name before a column that should always be there is left out."""
 HEADER = "dim"
 
 
@@ -72,14 +74,17 @@ def laid_out(
 ) -> Layout:
     """Where columns stand in `room` cells, each as wide as `natural` says if there is room.
 
-    Where there is not, columns are left out one by one and flexible ones narrowed; `dense` lets columns
-    move together first. A column of no width is never shown: it says nothing.
+    Where there is not, columns are left out one by one and flexible ones narrowed; in the end any but the
+    first is left out, the last ones first, so that no figure is cut. `dense` lets columns move together
+    first. A column of no width is never shown: it says nothing.
     """
     places = [i for i, width in enumerate(natural) if width]
     gap = GAP
 
-    def needed() -> int:
-        widths = (min(natural[i], columns[i].least) if columns[i].flexible else natural[i] for i in places)
+    def needed(least: int = 0) -> int:
+        widths = (
+            min(natural[i], least or columns[i].least) if columns[i].flexible else natural[i] for i in places
+        )
         return indent + sum(widths) + gap * (len(places) - 1)
 
     if needed() > room and dense:
@@ -89,10 +94,13 @@ def laid_out(
         if not droppable:
             break
         places.remove(max(droppable, key=lambda i: (columns[i].drop, i)))
+    # Half a figure is a wrong one: rather none.
+    while needed(LEAST_NAME) > room and (fixed := [i for i in places[1:] if not columns[i].flexible]):
+        places.remove(fixed[-1])
     widths = {i: natural[i] for i in places}
     flexible = [i for i in places if columns[i].flexible]
-    fixed = sum(widths[i] for i in places if i not in flexible)
-    rest = room - indent - gap * (len(places) - 1) - fixed
+    rest = room - indent - gap * (len(places) - 1)
+    rest -= sum(widths[i] for i in places if i not in flexible)
     # The narrowest first: what it doesn't need is the others'.
     for number, i in enumerate(sorted(flexible, key=lambda i: natural[i])):
         widths[i] = max(min(natural[i], rest // (len(flexible) - number)), 1)
