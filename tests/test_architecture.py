@@ -26,16 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": {"store", "errors"},
     "subjects": {"errors", "store"},
     "analysis": {"store", "errors", "units"},
-    "views": {"analysis", "store", "units", "errors"},
+    "views": {"analysis", "store", "units", "errors", "progress"},
     "exports": {"analysis", "store", "units", "errors"},
     "planning": {"store", "subjects", "errors"},
-    "recording": {"planning", "probes", "store", "subjects", "errors", "atomic"},
-    "cli": (ALL - {"cli"}) | {"errors", "units", "atomic"},
+    "recording": {"planning", "probes", "store", "subjects", "errors", "atomic", "progress"},
+    "cli": (ALL - {"cli"}) | {"errors", "units", "atomic", "progress"},
+    "watched": {"recording", "views", "progress"},
     "__main__": {"cli"},
     "errors": set(),
     "units": set(),
     "atomic": {"errors"},
-    "__init__": ALL,
+    "progress": set(),
+    "__init__": ALL | {"progress", "watched"},
 }
 """By package or top module: which others it may import, at its top or lazily, itself apart."""
 TORCH_ALLOWED = {"planning", "probes", "recording", "subjects"}

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmflame.recording.live import Recorder
+    from llmflame.progress import Progress
     from llmflame.store.model import Fact
     from llmflame.store.profile import Profile
+    from llmflame.watched import Recorder
 
 __all__ = ["Recorder", "machine", "open", "profile", "summary"]
 
@@ -30,6 +31,7 @@ def profile(
     force: bool = False,
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    progress: Progress | bool | None = None,
     **workload: Any,
 ) -> Profile:
     """Profile a text generation and return the profile.
@@ -41,16 +43,26 @@ def profile(
     seed, and for a name also dtype and device. The file goes to `output`, or is read and removed where
     none is given.
 
+    `progress`: None shows in a notebook how far it is and how long it still takes; True in a terminal too,
+    False nowhere. It is drawn between requests, never inside one that is measured in this process.
+
     Raises UsageError for what can't be run, ProgramFailedError where a child process failed; an exception
     of a live model passes through unchanged.
     """
     from llmflame.recording.profile_live import profile_anything
+    from llmflame.views.watching import progress_for
 
     if prompt is not None:
         workload["prompt"] = prompt
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
     return profile_anything(
-        subject, tokenizer=tokenizer, output=output, force=force, trust=trust, workload=workload
+        subject,
+        tokenizer=tokenizer,
+        output=output,
+        force=force,
+        trust=trust,
+        workload=workload,
+        progress=progress_for(progress, alone=True),
     )
 
 
@@ -79,7 +91,7 @@ def machine() -> list[Fact]:
 
 def __getattr__(name: str) -> Any:
     if name == "Recorder":
-        from llmflame.recording.live import Recorder
+        from llmflame.watched import Recorder
 
         return Recorder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

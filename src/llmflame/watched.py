@@ -1,0 +1,44 @@
+"""The front door's recorder: it shows where it is, where a person watches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llmflame.progress import Progress
+from llmflame.recording import live
+from llmflame.views.watching import progress_for
+
+
+class Recorder(live.Recorder):
+    """Records what a live model or pipeline does, into one file, and shows in a notebook how far it is.
+
+    A request that can be repeated is run once for each pass:
+
+        with llmflame.Recorder(model, "run.llmflame") as recorder:
+            for _ in recorder.passes():
+                model.generate(**inputs, max_new_tokens=64)
+        recorder.profile
+
+    See `llmflame.recording.live.Recorder` for what else there is. `progress`: None shows it in a notebook,
+    True in a terminal too, False nowhere; it is drawn between requests, never inside one.
+    """
+
+    def __init__(
+        self,
+        subject: Any,
+        output: str | Path,
+        *,
+        force: bool = False,
+        repetitions: int = 3,
+        gauge_interval_ms: float = live.GAUGE_INTERVAL_MS,
+        progress: Progress | bool | None = None,
+    ) -> None:
+        super().__init__(
+            subject,
+            output,
+            force=force,
+            repetitions=repetitions,
+            gauge_interval_ms=gauge_interval_ms,
+            progress=progress_for(progress, alone=True),
+        )
