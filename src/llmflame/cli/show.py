@@ -133,12 +133,14 @@ class _Wanted:
 def _browse(file: Path, wanted: _Wanted) -> None:
     """Raises UsageError where nobody could press a key, or where another option was given."""
     from llmflame.store.profile import read_profile
-    from llmflame.views.interactive.start import browse, check_terminal
+    from llmflame.views.interactive.start import browser_of, check_terminal
 
     if wanted != _Wanted(View.summary, None, None, (), None, None, None, False, False):
         raise UsageError("--interactive goes with no other option: everything is chosen by keys")
     check_terminal()
-    browse(read_profile(file))
+    with no_collection():
+        run = browser_of(read_profile(file))
+    run()
 
 
 def _print(wanted: _Wanted, profile: Profile) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from llmflame.errors import UsageError
@@ -22,11 +23,11 @@ def check_terminal() -> None:
         raise UsageError(f"textual is missing, which --interactive needs: {INSTALL}")
 
 
-def browse(profile: Profile) -> None:
-    """Look at a profile until the person quits."""
+def browser_of(profile: Profile) -> Callable[[], None]:
+    """What looks at a profile until the person quits; its tree is built already."""
     from llmflame.views.interactive.app import Browser
     from llmflame.views.interactive.source import Source
 
     if not os.environ.get("NO_COLOR", "unset"):
         del os.environ["NO_COLOR"]  # set but empty says nothing (no-color.org); Textual would take it
-    Browser(Source(profile)).run()
+    return Browser(Source(profile)).run
