@@ -19,6 +19,7 @@ from llmflame.analysis.coverage import wall_coverage
 from llmflame.analysis.phases import phase_spans, run_wall_ns, steps
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.analysis.summary import summarise
+from llmflame.progress import Silent
 from llmflame.recording.record import record
 from llmflame.store import metrics
 from llmflame.store.profile import Profile, read_profile
@@ -28,15 +29,26 @@ from llmflame.subjects.resolve import resolve
 WATCH_INTERVAL_S = 0.02
 
 
+class _Begun(Silent):
+    """The first piece begins at the instant that the profile's times count from."""
+
+    def __init__(self) -> None:
+        self.at_ns: int | None = None
+
+    def step(self, name: str) -> None:
+        """Note when the first one begins."""
+        if self.at_ns is None:
+            self.at_ns = time.perf_counter_ns()
+
+
 def measure(new_tokens: int) -> dict[str, Any]:
     """Record the demo model and read it back."""
     checkpoint = resolve("demo", progress=lambda _text: None)
-    begun: list[int] = []
+    begun = _Begun()
     with tempfile.TemporaryDirectory() as folder, _child_peaks() as peaks:
         path = Path(folder) / "demo.llmflame"
         begin = time.perf_counter_ns()
-        # The first line of progress comes with the instant that the profile's times count from.
-        record(checkpoint, short(new_tokens), path, progress=lambda _: begun.append(time.perf_counter_ns()))
+        record(checkpoint, short(new_tokens), path, progress=begun)
         recorded = time.perf_counter_ns()
         summary = summarise(read_profile(path))
         readable = time.perf_counter_ns()
@@ -45,7 +57,7 @@ def measure(new_tokens: int) -> dict[str, Any]:
     return {
         "recording_ns": recorded - begin,
         "summary_ns": readable - recorded,
-        "until_readable_ns": readable - begun[0] - _last_request_end(profile),
+        "until_readable_ns": readable - (begun.at_ns or begin) - _last_request_end(profile),
         "file_bytes": size,
         "peak_rss_bytes": _peaks_by_pass(profile, peaks),
         "cost": summary["cost"],

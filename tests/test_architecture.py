@@ -37,17 +37,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": {"store", "errors"},
     "subjects": {"errors", "store"},
     "analysis": {"store", "errors", "units"},
-    "views": {"analysis", "store", "units", "errors"},
+    "views": {"analysis", "store", "units", "errors", "progress"},
     "exports": {"analysis", "store", "units", "errors"},
     "planning": {"store", "subjects", "errors"},
-    "recording": {"planning", "probes", "store", "subjects", "errors", "atomic"},
-    "notebook": {"views", "recording", "analysis", "store", "errors", "atomic"},
-    "cli": (ALL - {"cli"}) | {"errors", "units", "atomic"},
+    "recording": {"planning", "probes", "store", "subjects", "errors", "atomic", "progress"},
+    "notebook": {"views", "recording", "analysis", "store", "errors", "atomic", "progress"},
+    "cli": (ALL - {"cli"}) | {"errors", "units", "atomic", "progress"},
     "__main__": {"cli"},
     "errors": set(),
     "units": set(),
     "atomic": {"errors"},
-    "__init__": ALL,
+    "progress": set(),
+    "__init__": ALL | {"progress"},
 }
 """By package or top module: which others it may import, at its top or lazily, itself apart."""
 TORCH_ALLOWED = {"planning", "probes", "recording", "subjects"}
@@ -255,6 +256,7 @@ def test_modules_keep_no_state(file: Path) -> None:
         "import llmflame.cli.app, llmflame.views.summary, llmflame.views.page",
         "import llmflame.cli.export, llmflame.exports.formats",
         "import llmflame.notebook.shown, llmflame.views.notebook_frame",
+        "import llmflame.views.interactive.source, llmflame.views.interactive.start",
         "import llmflame.recording.session, llmflame.recording.cold_start, llmflame.recording.pass_in_child",
     ],
 )
@@ -262,6 +264,17 @@ def test_importing_needs_no_torch(statement: str) -> None:
     program = f"import sys\n{statement}\nprint(sorted({TORCH!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+BROWSER = {f"views/interactive/{name}.py" for name in
+           ("app", "chooser", "rows", "table_pane", "tabs", "text_pane", "tree_pane")}  # fmt: skip
+
+
+@every_file
+def test_only_the_browsers_screens_import_textual(file: Path) -> None:
+    """What they show can be computed, and tested, without it; it is an extra that may be missing."""
+    wants = "textual" in {target.split(".")[0] for target in imports_of(file)}
+    assert wants == (str(file.relative_to(SOURCE)) in BROWSER)
 
 
 def test_importing_the_package_imports_nothing_of_it() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llmflame.notebook.recorder import Recorder
     from llmflame.notebook.shown import ShownProfile
+    from llmflame.progress import Progress
     from llmflame.store.model import Fact
     from llmflame.store.profile import Profile
 
@@ -32,6 +33,7 @@ def profile(
     force: bool = False,
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    progress: Progress | bool | None = None,
     **workload: Any,
 ) -> ShownProfile:
     """Profile a text generation and return the profile, which shows itself in a notebook.
@@ -43,18 +45,28 @@ def profile(
     seed, and for a name also dtype and device. The file goes to `output`, or is read and removed where
     none is given.
 
+    `progress`: None shows in a notebook how far it is and how long it still takes; True in a terminal too,
+    False nowhere. It is drawn between requests, never inside one that is measured in this process.
+
     Raises UsageError for what can't be run, ProgramFailedError where a child process failed; an exception
     of a live model passes through unchanged.
     """
     from llmflame.notebook.shown import shown
     from llmflame.recording.profile_live import profile_anything
+    from llmflame.views.watching import progress_for
 
     if prompt is not None:
         workload["prompt"] = prompt
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
     return shown(
         profile_anything(
-            subject, tokenizer=tokenizer, output=output, force=force, trust=trust, workload=workload
+            subject,
+            tokenizer=tokenizer,
+            output=output,
+            force=force,
+            trust=trust,
+            workload=workload,
+            progress=progress_for(progress, alone=True),
         )
     )
 

@@ -98,17 +98,13 @@ def test_a_terminal_is_told_what_is_measured(
     told: list[str] = []
 
     @contextlib.contextmanager
-    def shown() -> Iterator[Callable[[str], None]]:
-        yield told.append
-
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
+    def shown(*, quiet: bool, alone: bool) -> Iterator[Callable[[str], None]]:
+        assert alone, "nothing may be drawn by a clock while this process measures"
+        yield (lambda _message: None) if quiet else told.append
 
     monkeypatch.setattr(progress_module, "shown_progress", shown)
-    assert invoke("machine", "--measure").code == 0 and told == []
-    monkeypatch.setattr("llmflame.cli.machine.sys", type("sys", (), {"stderr": Terminal()}))
     assert invoke("machine", "--measure").code == 0 and told == ["measuring host copy"]
+    assert invoke("machine", "--measure", "--json").code == 0 and told == ["measuring host copy"]
 
 
 def test_ctrl_c_keeps_nothing(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from llmflame.analysis.functions_table import functions_table
+from llmflame.analysis.modules_table import modules_table
 from llmflame.analysis.ops_table import ops_table
 from llmflame.analysis.phases_table import phases_table
 from llmflame.analysis.plumbing import without_plumbing
@@ -27,7 +28,7 @@ from llmflame.views.cells import bar
 from llmflame.views.grid import Grid, GridColumn, Paragraph, fitted
 from llmflame.views.heading import heading
 from llmflame.views.summary import summary_view
-from llmflame.views.table import table_view
+from llmflame.views.table import table_grid, table_view
 from llmflame.views.tree import tree_view
 from tests.golden_files import check_golden
 from tests.handmade import handmade
@@ -107,6 +108,36 @@ def test_no_line_is_wider_than_the_terminal(profile: Profile, width: int) -> Non
         for line in drawn(view, width).splitlines():
             assert cell_len(line) <= width, (name, line)
             assert line == line.rstrip(), (name, line)
+
+
+@pytest.mark.parametrize("view", ["phases", "ops", "functions", "steps", "modules"])
+@pytest.mark.parametrize("width", range(24, 120, 5))
+def test_no_figure_is_cut_in_a_narrow_terminal(profile: Profile, view: str, width: int) -> None:
+    """A column is shown whole or not at all: `1.46` for `1.46 s` would be read as something else."""
+    run = build_run_tree(profile)
+    tables = {
+        "phases": phases_table(profile, run.tree),
+        "ops": ops_table(run.tree),
+        "functions": functions_table(run.tree),
+        "steps": steps_table(profile),
+        "modules": modules_table(run.tree),
+    }
+    grid, _ = table_grid(tables[view])
+    layout = grid.layout(width)
+    fixed = [i for i in layout.places if not grid.columns[i].flexible]
+    for i in fixed:
+        assert all(row[i].cell_len <= layout.widths[i] for row in grid.rows)
+    assert layout.indent + sum(layout.widths.values()) + layout.gap * (len(layout.places) - 1) <= width
+    assert len(layout.places) >= 2
+
+
+def test_numbers_that_belong_below_others_move_behind_them(profile: Profile) -> None:
+    body = views_of(profile)["summary"]
+    wide, narrow = drawn(body, 100).splitlines(), drawn(body, 50).splitlines()
+    assert any(re.match(r" +p10 .* n 8$", line) for line in wide)
+    assert " TPOT p10 11.0 ms – p90 16.0 ms, n 8" in narrow
+    (numbers,) = (line for line in narrow if "tok/s" in line)
+    assert re.search(r"tok/s +[\d.]+ ms", numbers)
 
 
 def test_a_wide_terminal_shows_all_columns(profile: Profile) -> None:

@@ -56,6 +56,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a profile for another tool: speedscope, flame graphs, pstats, Perfetto, pprof, a spreadsheet."""
+    from llmflame.cli.progress import shown_progress
     from llmflame.exports.csv_table import VIEWS
     from llmflame.exports.folded import METRICS
     from llmflame.exports.formats import ALL_FRAMES, FORMATS, METRIC, PHASES, VIEW
@@ -69,7 +70,9 @@ def export(
     view = _known(VIEW, view or "functions", VIEWS)
     with no_collection():
         phases = tuple(dict.fromkeys(phase or ()))
-        request = Request(read_profile(file), phases, metric, view, all_frames)
+        with shown_progress() as progress:
+            progress(f"reading {file.name}")
+            request = Request(read_profile(file), phases, metric, view, all_frames)
         if output is not None and str(output) == STDOUT:
             _print(form, chosen, request)
         else:
@@ -106,11 +109,14 @@ def _print(form: str, chosen: Format, request: Request) -> None:
 
 def _write(file: Path, output: Path | None, chosen: Format, request: Request, *, force: bool) -> None:
     from llmflame.atomic import check_writable, write_atomically
+    from llmflame.cli.progress import shown_progress
     from llmflame.views.safe import safe_text
 
     target = output or file.with_name(chosen.file_name(file.stem, request))
     check_writable(target, force=force)
     if target.exists() and target.samefile(file):
         raise UsageError(f"{target} is the profile itself: name another file with -o")
-    write_atomically(target, chosen.make(request))
+    with shown_progress() as progress:
+        progress(f"writing {target.name}")
+        write_atomically(target, chosen.make(request))
     typer.echo(safe_text(str(target), 4_096))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +33,9 @@ def machine(
     from llmflame.subjects import cache
 
     described = read_machine(cache_folder())
-    facts = [*described, *_measured(described)] if measure else with_kept(cache.folder(), described)
+    facts = (
+        [*described, *_measured(described, quiet=json)] if measure else with_kept(cache.folder(), described)
+    )
     if json:
         from dataclasses import asdict
         from json import dumps
@@ -49,7 +49,7 @@ def machine(
     console_for().print(machine_view(facts))
 
 
-def _measured(described: list[Fact]) -> list[Fact]:
+def _measured(described: list[Fact], *, quiet: bool) -> list[Fact]:
     """The ceilings, measured now and kept for later. Raises UsageError without torch."""
     from importlib.util import find_spec
 
@@ -58,13 +58,10 @@ def _measured(described: list[Fact]) -> list[Fact]:
     from llmflame.probes.ceilings import measure_ceilings
     from llmflame.probes.ceilings.kept import keep
     from llmflame.subjects import cache
-    from llmflame.subjects.progress import silent
 
     if find_spec("torch") is None:
         raise UsageError('torch is missing, which --measure needs: pip install "llmflame[run]"')
-    # Only a terminal is told what is being measured: it is over before a log needs a sign of life.
-    shown = shown_progress() if sys.stderr.isatty() else contextlib.nullcontext(silent)
-    with shown as progress:
+    with shown_progress(quiet=quiet, alone=True) as progress:
         ceilings = measure_ceilings(cache.folder(), progress)
     try:
         keep(cache.folder(), described, ceilings)

@@ -118,7 +118,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
     )
     workload.check(None)
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-    _record(model, workload, target, trust, force=force, host_allocations=host_allocations)
+    _record(model, workload, target, trust, force=force, host_allocations=host_allocations, quiet=json)
     _tell(target, report, as_json=json)
 
 
@@ -172,12 +172,13 @@ def _record(
     *,
     force: bool,
     host_allocations: bool,
+    quiet: bool,
 ) -> None:
     from llmflame.cli.progress import shown_progress
     from llmflame.recording.record import record
     from llmflame.subjects.resolve import resolve
 
-    with shown_progress() as progress:
+    with shown_progress(quiet=quiet) as progress:
         checkpoint = resolve(model, progress=progress, **trust)
         try:
             record(
@@ -196,13 +197,17 @@ def _record(
 
 def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:
     from llmflame.cli.printing import print_summary
+    from llmflame.cli.progress import shown_progress
     from llmflame.cli.report import write_report
     from llmflame.store.profile import read_profile
     from llmflame.views.safe import safe_text
 
-    recorded = read_profile(target)
-    if page is not None:
-        write_report(recorded, page)
+    with shown_progress(quiet=as_json) as progress:
+        progress("reading the profile")
+        recorded = read_profile(target)
+        if page is not None:
+            progress("writing the page")
+            write_report(recorded, page)
     print_summary(recorded, as_json=as_json)
     for path in (target, page):
         if path is not None:

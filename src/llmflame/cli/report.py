@@ -29,13 +29,18 @@ def report(
     The page needs no network: it can be mailed, attached to an issue or opened from a disk.
     """
     from llmflame.atomic import check_writable
+    from llmflame.cli.progress import shown_progress
     from llmflame.store.profile import read_profile
 
     page = output or file.with_suffix(".html")
     check_writable(page, force=force)
     if page.exists() and file.exists() and page.samefile(file):
         raise UsageError(f"{page} is the profile itself: name another file with -o")
-    write_report(read_profile(file), page, all_frames=all_frames)
+    with shown_progress() as progress:
+        progress(f"reading {file.name}")
+        recorded = read_profile(file)
+        progress(f"writing {page.name}")
+        write_report(recorded, page, all_frames=all_frames)
     from llmflame.views.safe import safe_text
 
     typer.echo(safe_text(str(page), 4_096))

@@ -86,6 +86,9 @@ def show(  # noqa: PLR0913  each option is a parameter
         bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Browse its tree and tables with the keyboard.")
+    ] = False,
 ) -> None:
     """Show a profile: the summary, or one view of it.
 
@@ -104,8 +107,11 @@ def show(  # noqa: PLR0913  each option is a parameter
         limit=limit,
         metric=metric,
     )
+    wanted = _Wanted(view, sort, limit, phases, depth, min_share, metric, all_frames, json)
+    if interactive:
+        _browse(file, wanted)
+        return
     with no_collection():
-        wanted = _Wanted(view, sort, limit, phases, depth, min_share, metric, all_frames, json)
         _print(wanted, read_profile(file))
 
 
@@ -122,6 +128,19 @@ class _Wanted:
     metric: TreeMetric | None
     all_frames: bool
     json: bool
+
+
+def _browse(file: Path, wanted: _Wanted) -> None:
+    """Raises UsageError where nobody could press a key, or where another option was given."""
+    from llmflame.store.profile import read_profile
+    from llmflame.views.interactive.start import browser_of, check_terminal
+
+    if wanted != _Wanted(View.summary, None, None, (), None, None, None, False, False):
+        raise UsageError("--interactive goes with no other option: everything is chosen by keys")
+    check_terminal()
+    with no_collection():
+        run = browser_of(read_profile(file))
+    run()
 
 
 def _print(wanted: _Wanted, profile: Profile) -> None:

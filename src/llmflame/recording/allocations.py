@@ -12,7 +12,7 @@ from typing import Any
 from llmflame.probes.heap_follower import HeapFollower, Marks
 from llmflame.probes.heap_trace import HeapPhase, HeapReading, paths_of, phase_tree
 from llmflame.probes.sections import STEP, RequestProbe, Section, prefill_count
-from llmflame.recording import cold_start
+from llmflame.recording import cold_start, pieces
 from llmflame.recording.session import Phase, Session
 from llmflame.recording.workload import Workload
 from llmflame.subjects.checkpoint import Checkpoint
@@ -29,7 +29,7 @@ def run_allocations(session: Session, checkpoint: Checkpoint, workload: Workload
     with HeapFollower() as follower:
         with follower.following():
             _follow(session, follower.marks, checkpoint, workload)
-        session.progress("reading the allocations")
+        session.progress(pieces.READING)
         sizes = {file.stat().st_size for file in checkpoint.weight_files}
         reading = follower.read(sizes)
         _report_cost(session, follower, reading)
@@ -51,7 +51,7 @@ def _follow(session: Session, marks: Marks, checkpoint: Checkpoint, workload: Wo
     run, _ = request_of(pipeline, workload)
     new_tokens = min(workload.new_tokens, MOST_NEW_TOKENS)
     session.report("memray", "new tokens", new_tokens, "count")
-    session.progress("one request, each allocation followed")
+    session.progress(pieces.FOLLOWED)
     follow_request(session, marks, pipeline.model, lambda probe: run(probe, new_tokens))
 
 

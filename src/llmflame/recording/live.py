@@ -20,7 +20,8 @@ from llmflame.probes.device import Device
 from llmflame.probes.machine import read_machine
 from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
-from llmflame.recording import passes
+from llmflame.progress import SILENT, Progress
+from llmflame.recording import passes, pieces
 from llmflame.recording.gauge_helper import GaugeHelper
 from llmflame.recording.memory import FLOOR, take_moment
 from llmflame.recording.out_of_memory import note, watch_device
@@ -38,11 +39,13 @@ GAUGE_INTERVAL_MS = 10.0
 """How often memory is read, from outside."""
 DEFAULT_REPETITIONS = 3
 """Timed requests."""
+ANATOMY = ((pieces.MODULES, 1, "anchors"), (pieces.SHAPES, 0, "shapes"), (pieces.WINDOWS, 0, "windows"))
+"""The requests of the anatomy: what they are called, their repetition and their instruments."""
 
 
 def runs_of(repetitions: int) -> int:
-    """How often `Recorder.passes` asks for the request: a warm-up, memory and three of the anatomy beside."""
-    return 1 + repetitions + 1 + 3
+    """How often `Recorder.passes` asks for the request: a warm-up, memory and the anatomy's beside."""
+    return 1 + repetitions + 1 + len(ANATOMY)
 
 
 class Recorder:
@@ -74,6 +77,7 @@ class Recorder:
         force: bool = False,
         repetitions: int = DEFAULT_REPETITIONS,
         gauge_interval_ms: float = GAUGE_INTERVAL_MS,
+        progress: Progress = SILENT,
     ) -> None:
         if repetitions < 1:
             raise UsageError(f"repetitions must be at least 1, not {repetitions}")
@@ -85,6 +89,8 @@ class Recorder:
                 f"a {type(subject).__name__} is neither an nn.Module nor a transformers pipeline"
             )
         self._force = force
+        self._progress = progress
+        """Told between requests, never inside one."""
         self._repetitions = repetitions
         self._writer: ProfileWriter | None = None
         self._single: SingleRun | None = None
@@ -114,6 +120,7 @@ class Recorder:
         self._unfinished = unfinished_beside(self.output)
         self._writer = ProfileWriter(self._unfinished, version=version(), mode="in-process")
         try:
+            self._sessions.callback(self._progress.finish)
             self._gauges = GaugeHelper(
                 origin_ns=self._began_ns,
                 interval_s=self._gauge_interval_ms / 1e3,
@@ -183,11 +190,14 @@ class Recorder:
         self._repeated = True
         self._between = between
         self._single.end(keep=False)
+        self._progress.begin(pieces.in_process(self._repetitions))
+        self._progress.step(pieces.WARMUP)
         yield "warmup"
         begin, session = time.perf_counter_ns(), self._session("clean")
         session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
         compiled = passes.compiled_graphs()
         for repetition in range(self._repetitions):
+            self._progress.step(pieces.request_of(repetition, self._repetitions))
             yield from self._once(session, repetition, "clean")
         passes.report_compiler(session, compiled)
         self._pass_row("clean", begin, "complete", None, session)
@@ -197,9 +207,9 @@ class Recorder:
         begin, session = time.perf_counter_ns(), self._session("anatomy")
         session.last_step = seen - 1 if isinstance(seen, int) else None
         passes.calibrate(session)
-        yield from self._once(session, 1, "anchors")
-        yield from self._once(session, 0, "shapes")
-        yield from self._once(session, 0, "windows")
+        for name, repetition, instruments in ANATOMY:
+            self._progress.step(name)
+            yield from self._once(session, repetition, instruments)
         self._pass_row("anatomy", begin, "complete", None, session)
         self._walked = True
 
@@ -207,6 +217,7 @@ class Recorder:
         """One request in which memory is counted."""
         begin, session = time.perf_counter_ns(), clean.beside("memory")
         self._sessions.callback(session.close)
+        self._progress.step(pieces.MEMORY)
         yield from self._once(session, 0, "memory")
         self._pass_row("memory", begin, "complete", None, session)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from llmflame.probes.faults import minor_fault_cost_ns
 from llmflame.probes.spans import Place
-from llmflame.recording import cold_start
+from llmflame.recording import cold_start, pieces
 from llmflame.recording.out_of_memory import RanOutOfMemoryError, WatchedSession, note
 from llmflame.recording.requests import request_of
 from llmflame.recording.session import Session
@@ -83,6 +83,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         take_moment(session, pipeline.model, "load")
         session.note_reserved()
         run, count = request_of(pipeline, workload)
+        session.progress(pieces.WARMUP)
         with sampling.watch(session, "warmup"):
             # The whole length: libraries build and cache plans for each length of the key/value cache.
             run(_Nowhere(), workload.new_tokens)
@@ -94,7 +95,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
 
     compiled = passes.compiled_graphs()
     for repetition in range(workload.repetitions):
-        session.progress(f"request {repetition + 1} of {workload.repetitions}, undisturbed")
+        session.progress(pieces.request_of(repetition, workload.repetitions))
         passes.clean_request(
             session, pipeline.model, lambda probe: run(probe, workload.new_tokens), repetition
         )
@@ -108,7 +109,7 @@ def _count_memory(session: Session, root: Any, run: Callable[[Any], Any]) -> Non
     """One more request in this process, after all that is timed: the same memory, and time to look at it."""
     from llmflame.recording import passes
 
-    session.progress("counting memory")
+    session.progress(pieces.MEMORY)
     with contextlib.closing(session.beside("memory")) as memory:
         begin = memory.counters.read()
         passes.counted_request(memory, root, run)
@@ -127,18 +128,18 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
     run, _ = request_of(pipeline, workload)
     from llmflame.recording import passes
 
-    session.progress("calibrating the tracer")
+    session.progress(pieces.CALIBRATION)
     passes.calibrate(session)
     run(_Nowhere(), workload.new_tokens)
-    session.progress("timing modules")
+    session.progress(pieces.MODULES)
     root = pipeline.model
     short = min(workload.new_tokens, len(passes.ANCHOR_REQUEST_STEPS))
     for repetition in range(passes.ANCHOR_REQUESTS):
         passes.anchor_request(session, root, lambda probe: run(probe, short), repetition + 1)
-    session.progress("noting the operators' shapes")
+    session.progress(pieces.SHAPES)
     session.last_step = workload.new_tokens - 1
     passes.shapes_request(session, root, lambda probe: run(probe, workload.new_tokens))
-    session.progress("tracing a few windows")
+    session.progress(pieces.WINDOWS)
     passes.traced_request(session, root, lambda probe: run(probe, workload.new_tokens), 0)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmflame.errors import UsageError
+from llmflame.progress import SILENT, Progress
 from llmflame.store.profile import Profile, read_profile
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def profile_anything(
     force: bool,
     trust: Mapping[str, bool],
     workload: Mapping[str, Any],
+    progress: Progress = SILENT,
 ) -> Profile:
     """Profile MODEL by name in fresh processes, or a live object in this one. See `llmflame.profile`."""
     from llmflame.recording.workload import Workload
@@ -36,25 +38,29 @@ def profile_anything(
         raise UsageError(f"a live model has its {settled[0]} already: move it yourself, or name a model")
     work = Workload(**workload)
     with contextlib.ExitStack() as stack:
+        stack.callback(progress.finish)
         if output is None:
             output = (
                 Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmflame-"))) / "run.llmflame"
             )
         if named:
-            return _by_name(str(subject), work, Path(output), force, trust)
-        return _live(subject, work, tokenizer, Path(output), force)
+            return _by_name(str(subject), work, Path(output), force, trust, progress)
+        return _live(subject, work, tokenizer, Path(output), force, progress)
 
 
-def _by_name(spec: str, work: Workload, output: Path, force: bool, trust: Mapping[str, bool]) -> Profile:
+def _by_name(
+    spec: str, work: Workload, output: Path, force: bool, trust: Mapping[str, bool], progress: Progress
+) -> Profile:
     from llmflame.recording.record import record
-    from llmflame.subjects.progress import silent
     from llmflame.subjects.resolve import resolve
 
-    record(resolve(spec, progress=silent, **trust), work, output, force=force)
+    record(resolve(spec, progress=progress, **trust), work, output, force=force, progress=progress)
     return read_profile(output)
 
 
-def _live(subject: Any, work: Workload, tokenizer: Any, output: Path, force: bool) -> Profile:
+def _live(
+    subject: Any, work: Workload, tokenizer: Any, output: Path, force: bool, progress: Progress
+) -> Profile:
     import torch
 
     from llmflame.recording.live import Recorder
@@ -72,6 +78,7 @@ def _live(subject: Any, work: Workload, tokenizer: Any, output: Path, force: boo
         force=force,
         repetitions=work.repetitions,
         gauge_interval_ms=work.gauge_interval_ms,
+        progress=progress,
     )
     # Seeding must not change the caller's random state, on whatever device it is.
     with recorder, generation_defaults(pipeline.model, work), torch.random.fork_rng():

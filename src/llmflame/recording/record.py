@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from llmflame.atomic import check_writable
@@ -12,6 +11,8 @@ from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
 from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.heap_follower import check_memray
 from llmflame.probes.machine import read_machine
+from llmflame.progress import SILENT, Progress
+from llmflame.recording.pieces import in_processes
 from llmflame.recording.supervisor import PassRunner
 from llmflame.recording.version import version
 from llmflame.recording.workload import Workload
@@ -31,7 +32,7 @@ def record(
     *,
     force: bool = False,
     host_allocations: bool = False,
-    progress: Callable[[str], None] = lambda _text: None,
+    progress: Progress = SILENT,
 ) -> None:
     """Profile a checkpoint into `output`; with `host_allocations` each of them is followed in a pass more.
 
@@ -48,6 +49,7 @@ def record(
     try:
         writer.facts(facts)
         writer.subject(_subject(checkpoint, workload))
+        progress.begin(in_processes(workload, host_allocations=host_allocations))
         runner = PassRunner(writer, checkpoint, workload, progress)
         for name in (*PASSES, *([DEEP_PASS] if host_allocations else [])):
             runner.run(name)

@@ -12,14 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
 from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.probes.memory_limits import Limits, oom_kills
+from llmflame.progress import Progress
 from llmflame.recording.gauge_feed import GaugeThread, device_of
 from llmflame.recording.killed import MemoryEvidence, kill_reason, without_dumps
+from llmflame.recording.pieces import start_of
 from llmflame.recording.wire import store
 from llmflame.recording.workload import Workload
 from llmflame.store.rows import PassRow, Status
@@ -54,7 +55,7 @@ class PassRunner:
         writer: ProfileWriter,
         checkpoint: Checkpoint,
         workload: Workload,
-        progress: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._writer = writer
         self._checkpoint = checkpoint
@@ -64,7 +65,7 @@ class PassRunner:
 
     def run(self, pass_name: str) -> None:
         """Run one pass. Raises UsageError, ProgramFailedError or KeyboardInterrupt; its rows are stored."""
-        self._progress(f"{pass_name} pass")
+        self._progress.step(start_of(pass_name))
         with tempfile.TemporaryFile() as stderr:
             pipe, child = self._start(pass_name, stderr)
             begin = time.perf_counter_ns()
@@ -142,6 +143,7 @@ class PassRunner:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
                 ready = selector.select(GAUGES_STORED_S)
+                self._progress.tick()
                 if time.monotonic() >= due:
                     self._writer.rows(told.gauges.take())
                     due = time.monotonic() + GAUGES_STORED_S
@@ -164,7 +166,7 @@ class PassRunner:
         elif kind == "failed":
             told.failure = body
         elif kind == "progress":
-            self._progress(body)
+            self._progress.step(body)
         elif kind == "peak":
             told.peak_bytes = body
         elif kind == "warn_signal":

@@ -16,6 +16,8 @@ Keep = Literal["start", "end", "ends"]
 GAP = 2
 LEAST_PLACE = 10
 """Fewer cells of a file and line than this say nothing."""
+LEAST_NAME = 8
+"""Cells that are left to a name before a column that should always be there is left out."""
 HEADER = "dim"
 
 
@@ -52,70 +54,98 @@ class Grid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """One line a row, never wider than the console."""
-        layout = self._layout(options.max_width)
+        layout = self.layout(options.max_width)
         if self.header:
-            yield self._line([Text(column.label, style=HEADER) for column in self.columns], layout)
+            yield layout.line([Text(column.label, style=HEADER) for column in self.columns])
         for row in self.rows:
-            yield self._line(row, layout)
+            yield layout.line(row)
 
-    def _layout(self, room: int) -> _Layout:
-        """The columns that are shown, their widths and the space between them."""
+    def layout(self, room: int) -> Layout:
+        """Where the columns stand in `room` cells: as wide as their widest cell, as far as there is room."""
         natural = [
             max([cell_len(column.label) if self.header else 0, *(row[i].cell_len for row in self.rows)])
             for i, column in enumerate(self.columns)
         ]
-        # A column without any value says nothing.
-        places = [i for i, width in enumerate(natural) if width]
-        gap = GAP
+        return laid_out(self.columns, natural, room, indent=self.indent, dense=self.dense)
 
-        def needed() -> int:
-            widths = (
-                min(natural[i], self.columns[i].least) if self.columns[i].flexible else natural[i]
-                for i in places
-            )
-            return self.indent + sum(widths) + gap * (len(places) - 1)
 
-        if needed() > room and self.dense:
-            gap = 1
-        while needed() > room:
-            droppable = [i for i in places if self.columns[i].drop]
-            if not droppable:
-                break
-            places.remove(max(droppable, key=lambda i: (self.columns[i].drop, i)))
-        widths = {i: natural[i] for i in places}
-        flexible = [i for i in places if self.columns[i].flexible]
-        fixed = sum(widths[i] for i in places if i not in flexible)
-        rest = room - self.indent - gap * (len(places) - 1) - fixed
-        # The narrowest first: what it doesn't need is the others'.
-        for number, i in enumerate(sorted(flexible, key=lambda i: natural[i])):
-            widths[i] = max(min(natural[i], rest // (len(flexible) - number)), 1)
-            rest -= widths[i]
-        return _Layout(places, widths, gap, room)
+def laid_out(
+    columns: Sequence[GridColumn], natural: Sequence[int], room: int, *, indent: int = 1, dense: bool = False
+) -> Layout:
+    """Where columns stand in `room` cells, each as wide as `natural` says if there is room.
 
-    def _line(self, row: list[Text], layout: _Layout) -> Text:
+    Where there is not, columns are left out one by one and flexible ones narrowed; in the end any but the
+    first is left out, the last ones first, so that no figure is cut. `dense` lets columns move together
+    first. A column of no width is never shown: it says nothing.
+    """
+    places = [i for i, width in enumerate(natural) if width]
+    gap = GAP
+
+    def needed(least: int = 0) -> int:
+        widths = (
+            min(natural[i], least or columns[i].least) if columns[i].flexible else natural[i] for i in places
+        )
+        return indent + sum(widths) + gap * (len(places) - 1)
+
+    if needed() > room and dense:
+        gap = 1
+    while needed() > room:
+        droppable = [i for i in places if columns[i].drop]
+        if not droppable:
+            break
+        places.remove(max(droppable, key=lambda i: (columns[i].drop, i)))
+    # Half a figure is a wrong one: rather none.
+    while needed(LEAST_NAME) > room and (fixed := [i for i in places[1:] if not columns[i].flexible]):
+        places.remove(fixed[-1])
+    widths = {i: natural[i] for i in places}
+    flexible = [i for i in places if columns[i].flexible]
+    rest = room - indent - gap * (len(places) - 1)
+    rest -= sum(widths[i] for i in places if i not in flexible)
+    # The narrowest first: what it doesn't need is the others'.
+    for number, i in enumerate(sorted(flexible, key=lambda i: natural[i])):
+        widths[i] = max(min(natural[i], rest // (len(flexible) - number)), 1)
+        rest -= widths[i]
+    return Layout(columns, places, widths, gap, room, indent)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns that are shown (`places`, by index), their widths in cells and the space between them."""
+
+    columns: Sequence[GridColumn]
+    places: list[int]
+    widths: dict[int, int]
+    gap: int
+    room: int
+    indent: int
+
+    def line(self, row: Sequence[Text]) -> Text:
+        """One row's cells, one for each column, as a line of at most `room` cells."""
         line = Text(" " * self.indent, no_wrap=True, overflow="crop")
-        for number, i in enumerate(layout.places):
-            width, column = layout.widths[i], self.columns[i]
+        for number, i in enumerate(self.places):
+            width, column = self.widths[i], self.columns[i]
             content = fitted(row[i], width, column.keep)
             padding = " " * (width - content.cell_len)
             if number:
-                line.append(" " * layout.gap)
+                line.append(" " * self.gap)
             if column.align == "right":
                 line.append(padding)
             line.append_text(content)
             if column.align == "left":
                 line.append(padding)
-        line.truncate(layout.room)
+        line.truncate(self.room)
         line.rstrip()
         return line
 
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    places: list[int]
-    widths: dict[int, int]
-    gap: int
-    room: int
+    def column_at(self, cell: int) -> int | None:
+        """The column, by index, that a cell of a line lies in or right before; None beyond the last."""
+        end = self.indent
+        for i in self.places:
+            end += self.widths[i]
+            if cell < end:
+                return i
+            end += self.gap
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
 from llmflame.analysis.coverage import phases_of
@@ -26,6 +27,8 @@ from llmflame.views.verdict import verdict
 COLD_LIMIT = 5
 BAR_CELLS = 6
 TOP_BAR_CELLS = 10
+HEADLINE_LEAST = 4
+"""Numbers of a request; the cold start's come after them."""
 Document = Mapping[str, Any]
 
 
@@ -95,11 +98,25 @@ def _headline(latency: Document) -> RenderableType:
     columns = [
         GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)
     ]
-    grid = Grid(columns)
-    grid.add(*(Text(value, style="bold") for _, value, _ in numbers))
-    if spread:
-        grid.add(*(Text(below, style="dim") for _, _, below in numbers))
-    return grid
+    tight = Grid(columns, dense=True)
+    tight.add(*(Text(value, style="bold") for _, value, _ in numbers))
+    if not spread:
+        return tight
+    roomy = Grid(columns, list(tight.rows))
+    roomy.add(*(Text(below, style="dim") for _, _, below in numbers))
+    return _Headline(roomy, Group(tight, Paragraph(Text(f"TPOT {spread}", style="dim"))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """Numbers with what belongs below them, or, where that would cost one of the first four, behind them."""
+
+    roomy: Grid
+    tight: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fits = len(self.roomy.layout(options.max_width).places) >= HEADLINE_LEAST
+        yield self.roomy if fits else self.tight
 
 
 def _rate(rate: float) -> str:

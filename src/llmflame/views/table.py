@@ -32,12 +32,13 @@ LEFT_OUT = {
     },
     "idle": {"share": 2, "phase": 1},
     "heap": {"count": 4, "allocated_bytes": 3, "left_bytes": 2, "phase": 1},
+    "modules": {"allocated_bytes": 5, "calls": 4, "device_ns": 3, "instances": 2, "class": 1},
     "load": {"calls": 5, "memory": 4, "share": 3, "part": 2, "ceiling": 1},
     "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
 }  # fmt: skip
-SHORT = {"cause", "phase", "kind", "what", "memory"}
+SHORT = {"cause", "phase", "kind", "what", "memory", "class"}
 """Columns of few words, which are never cut."""
-KEEP: Mapping[str, Keep] = {"functions": "end", "heap": "end", "idle": "ends"}
+KEEP: Mapping[str, Keep] = {"functions": "end", "heap": "end", "idle": "ends", "modules": "end"}
 """Views in which the end of a name says more than its start."""
 LEAST = {"functions": 36, "idle": 34}
 
@@ -48,6 +49,11 @@ def table_view(table: Table) -> RenderableType:
         return nothing(table)
     if table.view == "roofline":
         return Group(roofline_grid(table), *notes(table))
+    return Group(table_grid(table)[0], *notes(table))
+
+
+def table_grid(table: Table) -> tuple[Grid, list[int]]:
+    """A table's cells as they are shown, and by column of the grid the table's column."""
     # A column in which nothing is known says nothing.
     places = [
         number
@@ -64,7 +70,7 @@ def table_view(table: Table) -> RenderableType:
                 for number in places
             )
         )  # fmt: skip
-    return Group(grid, *notes(table))
+    return grid, places
 
 
 def notes(table: Table) -> list[RenderableType]:
