@@ -11,7 +11,7 @@ from llmflame.analysis.compare.noise import Band, band_of, change_verdict
 from llmflame.analysis.compare.union import union
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
-from llmflame.store.model import Frame, Metric
+from llmflame.store.model import Frame, FrameKind, Metric
 
 RUN = Frame("run", "run")
 DECODE = Frame("phase", "decode")
@@ -32,7 +32,8 @@ def tree_of(rows: list[tuple[int, Frame, float]], calls: list[float] | None = No
 
 
 names = st.sampled_from("abcd")
-kinds = st.sampled_from(["python", "op", "module", "kernel", "wait"])
+KINDS: tuple[FrameKind, ...] = ("python", "op", "module", "kernel", "wait")
+kinds = st.sampled_from(KINDS)
 
 
 @st.composite

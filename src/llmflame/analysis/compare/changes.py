@@ -167,15 +167,3 @@ def _places(joined: Union) -> list[int]:
         hidden = above != node and (part or _only(joined, above) is not None)
         places.append(above if hidden else node)
     return places
-
-
-__all__ = [
-    "TIMES",
-    "Change",
-    "Ranked",
-    "calls_changed",
-    "frame_changes",
-    "module_changes",
-    "ranked",
-    "weight_ns",
-]
