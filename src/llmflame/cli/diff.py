@@ -42,6 +42,9 @@ def diff(
         int | None, typer.Option(metavar="N", min=1, help="At most N frames and modules.", show_default="12")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="PAGE", help="Also write B's page, compared with A.")
+    ] = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Compare different models or machines; replace the page if it exists."),
@@ -61,9 +64,13 @@ def diff(
     from llmflame.store.profile import read_profile
 
     _refuse_same(a, b)
+    if report is not None:
+        _check_page(report, a, b, force=force)
     with no_collection():
         comparison = compare(read_profile(a), read_profile(b), force=force, all_frames=all_frames)
         wanted = _metric(comparison, metric)
+        if report is not None:
+            _write_page(comparison, report)
         if json:
             print_json(diff_document(comparison, wanted, limit))
             return
@@ -75,6 +82,27 @@ def diff(
 def _refuse_same(a: Path, b: Path) -> None:
     if a.exists() and b.exists() and a.samefile(b):
         raise UsageError(f"{a} and {b} are the same file: a profile is compared with another one")
+
+
+def _check_page(page: Path, a: Path, b: Path, *, force: bool) -> None:
+    from llmflame.atomic import check_writable
+
+    check_writable(page, force=force)
+    for file in (a, b):
+        if page.exists() and file.exists() and page.samefile(file):
+            raise UsageError(f"{page} is one of the profiles: name another file with --report")
+
+
+def _write_page(comparison: Comparison, page: Path) -> None:
+    from llmflame.analysis.summary import summarise
+    from llmflame.atomic import write_atomically
+    from llmflame.views.page import PageData, page_compare, page_memory, render_page
+
+    after, both = comparison.after, page_compare(comparison)
+    title = str(after.subject.get("model") or after.path.stem)
+    summary = summarise(after, comparison.run)
+    data = PageData(title, summary, both.tree, page_memory(after), both.facts)
+    write_atomically(page, render_page(data))
 
 
 def _metric(comparison: Comparison, wanted: DiffMetric) -> Metric:

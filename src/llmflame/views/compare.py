@@ -35,7 +35,7 @@ def compare_view(document: Document, metric: Metric) -> RenderableType:
     parts += _section("Times, peaks and counts that changed", _amounts(document))
     label = metric.label
     for name, words in (("modules", "modules' own"), ("frames", "frames' own")):
-        rows = document[name]
+        rows = [row for row in document[name] if row["a"] != row["b"]]
         heading = f"{label}, {words}: the largest changes"
         parts += _section(heading, _changes(rows, document["unit"], name), _more(document, name))
     return Group(*parts, Text(), *_notes(document))

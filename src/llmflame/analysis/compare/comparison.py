@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmflame.analysis.ceiling import ceilings
 from llmflame.analysis.compare.amounts import (
     Amount,
     bands_of,
@@ -19,6 +20,7 @@ from llmflame.analysis.compare.noise import Bands
 from llmflame.analysis.compare.union import Union, union
 from llmflame.analysis.findings import Finding, find
 from llmflame.analysis.plumbing import without_plumbing
+from llmflame.analysis.roofline import with_floors
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.errors import UsageError
 from llmflame.store.profile import Profile
@@ -45,6 +47,8 @@ class Comparison:
     modules: list[Change]
     findings: tuple[list[Finding], list[Finding]]
     """Those that only A has, and those that only B has."""
+    run: RunTree
+    """B's own tree, as `llmflame show` has it."""
 
 
 def compare(before: Profile, after: Profile, *, force: bool = False, all_frames: bool = False) -> Comparison:
@@ -60,8 +64,8 @@ def compare(before: Profile, after: Profile, *, force: bool = False, all_frames:
     for name, profile, run in zip("AB", (before, after), runs, strict=True):
         if len(run.tree) <= 1:
             raise UsageError(f"{name} ({profile.path}) holds no phase: there is nothing to compare")
-    trees = [run.tree if all_frames else without_plumbing(run.tree) for run in runs]
-    joined = union(*trees)
+    floors = (with_floors(run.tree, ceilings(p).best) for p, run in zip((before, after), runs, strict=True))
+    joined = union(*(tree if all_frames else without_plumbing(tree) for tree in floors))
     phases = phase_figures(before, after)
     bands = bands_of(phases, joined)
 
@@ -80,6 +84,7 @@ def compare(before: Profile, after: Profile, *, force: bool = False, all_frames:
         frames=frame_changes(joined),
         modules=module_changes(joined),
         findings=_findings((before, after), runs),
+        run=runs[1],
     )
 
 

@@ -1,6 +1,7 @@
 """The one-file HTML report: everything a profile says, with nothing fetched from anywhere."""
 
+from llmflame.views.page.compare import PageCompare, page_compare
 from llmflame.views.page.memory import PageMemory, page_memory
 from llmflame.views.page.page import PageData, render_page
 
-__all__ = ["PageData", "PageMemory", "page_memory", "render_page"]
+__all__ = ["PageCompare", "PageData", "PageMemory", "page_compare", "page_memory", "render_page"]
