@@ -228,12 +228,15 @@ export class App {
     this.bringGraph();
   }
 
-  /** The flame graph of what changed, with the widths of one run, brought into sight. */
+  /**
+   * The flame graph of what changed, with the widths of one run, brought into sight. Layers as one: what is
+   * noise in each of thirty may be none in all of them.
+   */
   private lookAtChange(suffix: string): void {
     const { model } = this;
     const now = model.tree.held ? "wall_ns" : baseOf(model.state.metric);
     const known = model.metrics.some(({ name }) => name === now + suffix);
-    this.change({ metric: (known ? now : "wall_ns") + suffix, colour: "change" });
+    this.change({ metric: (known ? now : "wall_ns") + suffix, colour: "change", merge: true });
     this.bringGraph();
   }
 

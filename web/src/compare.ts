@@ -31,7 +31,7 @@ export class CompareView {
       block("Called more or less often", compared.at("calls").list, callColumns(events)),
       block("Wall time by module, each without those below it", changed(compared.at("modules")), [
         ...changeColumns(),
-        { label: "Module", key: moduleOf, cell: moduleCell, kind: "name" },
+        { label: "Module", key: moduleOf, cell: moduleCell, kind: "name wide" },
       ]),
       block("Wall time by frame, each without those below it", changed(compared.at("frames")), [
         ...changeColumns(),
@@ -98,7 +98,7 @@ function differs(compared: Facts): HTMLElement {
 
 function property(name: string, value: Facts): string {
   const { number } = value;
-  if (number === null) return words(value, 80);
+  if (number === null) return value.text === null ? NONE : words(value, 80);
   return name.endsWith("bytes") ? formatBytes(number) : formatCount(number);
 }
 
@@ -208,7 +208,7 @@ function frameColumn(events: CompareEvents): CompareColumn<Facts> {
   return {
     label: "Frame",
     key: (row) => row.at("name").text,
-    kind: "name",
+    kind: "name wide",
     cell: (row) => {
       const [phase, name] = [row.at("phase").text ?? "", row.at("name").text ?? ""];
       const only = row.at("only").text;

@@ -75,7 +75,7 @@ def _differs(document: Document) -> list[RenderableType]:
 
 def _value(name: str, value: object) -> str:
     if value is None:
-        return "unknown"
+        return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name.endswith("bytes") and isinstance(value, int | float):

@@ -68,7 +68,8 @@ class Ranked:
 
 def frame_changes(joined: Union) -> list[Change]:
     """Every node of the union in exactly one change: their sums are the two runs' totals (not of calls)."""
-    where, owners, places = phases_of(joined.tree), owners_of(joined.tree), _places(joined)
+    where, owners, alone = phases_of(joined.tree), owners_of(joined.tree), _alone(joined)
+    places = _places(joined, alone)
     columns = {metric.name: joined.columns(metric.name) for metric in joined.tree.metrics}
     found: dict[tuple[object, ...], Change] = {}
     sides: dict[tuple[object, ...], set[Only | None]] = {}
@@ -81,7 +82,7 @@ def frame_changes(joined: Union) -> list[Change]:
             change = found[key] = Change(phase, module, frame.kind, frame.name, frame.file, frame.line, None)
         if owner is not None:
             change.modules.add(owner)
-        sides.setdefault(key, set()).add(_only(joined, place))
+        sides.setdefault(key, set()).add(alone[place])
         _add(change.values, columns, node, counted=node == place)
     for where_it_is, seen in sides.items():
         if len(seen) == 1:
@@ -149,21 +150,22 @@ def _add(values: dict[str, list[float]], columns: Columns, node: int, *, counted
                 values.setdefault(name, [0.0, 0.0])[side] += value
 
 
-def _only(joined: Union, node: int) -> Only | None:
-    """The run that alone calls it. What was sampled is not counted: to miss it there is chance."""
-    before, after = joined.sides[node]
-    calls = joined.columns(metrics.CALLS.name)
-    if (before and after) or not (calls[0][node] or calls[1][node]):
-        return None
-    return "a" if before else "b"
+def _alone(joined: Union) -> list[Only | None]:
+    """By node: the run that alone calls it. What was sampled is not counted: to miss it there is chance."""
+    before, after = joined.columns(metrics.CALLS.name)
+    return [
+        None if all(sides) or not (one or other) else "a" if sides[0] else "b"
+        for sides, one, other in zip(joined.sides, before, after, strict=True)
+    ]
 
 
-def _places(joined: Union) -> list[int]:
+def _places(joined: Union, alone: Sequence[Only | None]) -> list[int]:
     """By node: the node that it is counted to."""
+    inside = [frame.kind in _INSIDE for frame in joined.tree.frames]
     places: list[int] = []
     for node, parent in enumerate(joined.tree.parents):
         above = places[parent] if parent >= 0 else node
-        part = joined.tree.frame(node).kind in _INSIDE and not all(joined.sides[node])
-        hidden = above != node and (part or _only(joined, above) is not None)
+        part = inside[joined.tree.node_frames[node]] and not all(joined.sides[node])
+        hidden = above != node and (part or alone[above] is not None)
         places.append(above if hidden else node)
     return places

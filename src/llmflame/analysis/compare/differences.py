@@ -50,6 +50,9 @@ _FACTS = frozenset({"software", "torch", "threads", "limits", "mitigations"})
 _FACT_NAMES = frozenset({"driver", "CUDA version", "clock governor", "clock boost", "kernel", "power limit",
                          "SM clock max", "memory clock max", "transparent huge pages"})  # fmt: skip
 
+_COUNT = "variables set"
+"""A fact that says how many others there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -126,7 +129,9 @@ def _facts(profile: Profile) -> dict[str, Value]:
     return {
         fact.name if fact.section == "software" else f"{fact.section}: {fact.name}": fact.value
         for fact in profile.machine
-        if (fact.section in _FACTS or fact.name in _FACT_NAMES) and fact.value is not None
+        if (fact.section in _FACTS or fact.name in _FACT_NAMES)
+        and fact.value is not None
+        and fact.name != _COUNT
     }
 
 

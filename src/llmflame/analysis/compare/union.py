@@ -41,8 +41,9 @@ class Union:
 
     def columns(self, metric: str) -> tuple[list[float], list[float]]:
         """The own values of A and B."""
-        none = [0.0] * len(self.tree)
-        return self.before.get(metric, none), self.tree.selfs.get(metric, none)
+        found = (self.before.get(metric), self.tree.selfs.get(metric))
+        before, after = (column if column is not None else [0.0] * len(self.tree) for column in found)
+        return before, after
 
     def totals(self, metric: str) -> tuple[list[float], list[float]]:
         """Folded up the tree, of A and B."""
