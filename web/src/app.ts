@@ -1,6 +1,9 @@
 /** The page as a whole: ties the model to what is drawn, and keys to what they do. */
 
+import { baseOf, bandsOf, ChangePalette } from "./change_colour";
+import { drawChangeLegend } from "./change_legend";
 import { Palette } from "./colour";
+import { CompareView } from "./compare";
 import { drawCrumbs } from "./crumbs";
 import type { Report } from "./data";
 import { drawDetails } from "./details";
@@ -55,7 +58,11 @@ export class App {
     byId("footer").textContent = "One file: it fetches nothing and sends nothing.";
     this.memory = new MemoryView(byId("memory"), report.memory, this.tooltip, (metric) => this.open(metric));
     this.memory.recolour(this.theme.scheme);
-    this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, {
+    new CompareView(byId("compare"), report.compared, {
+      look: (suffix) => this.lookAtChange(suffix),
+      find: (phase, name) => this.goToPlace(`${phase} › ${name}`),
+    });
+    this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, report.compared !== null, {
       change: (change) => this.change(change),
       walk: (by) => this.walk(by),
       leaveSearch: () => this.chart.element.focus(),
@@ -87,7 +94,11 @@ export class App {
 
   private makeSource(): TreeSource {
     const { tree, state, metric } = this.model;
-    const palette = new Palette(tree, state.colour, this.theme.scheme);
+    const { compared } = this.model.report;
+    const palette =
+      state.colour === "change" && compared !== null
+        ? new ChangePalette(tree, state.metric, bandsOf(compared), this.theme.scheme)
+        : new Palette(tree, state.colour === "class" ? "class" : "kind", this.theme.scheme);
     return new TreeSource(tree, metric, state.order, palette);
   }
 
@@ -117,7 +128,8 @@ export class App {
     this.showMatches();
     if (metric < 0) return;
     this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
-    drawLegend(byId("legend"), tree, zoom, metric, state.colour, scheme);
+    if (state.colour === "change" && model.report.compared !== null) drawChangeLegend(byId("legend"), scheme);
+    else drawLegend(byId("legend"), tree, zoom, metric, state.colour === "class" ? "class" : "kind", scheme);
   }
 
   private showSelected(): void {
@@ -213,6 +225,18 @@ export class App {
   private open(metric: string): void {
     this.change({ metric });
     this.zoomTo(0, 0);
+    this.bringGraph();
+  }
+
+  /**
+   * The flame graph of what changed, with the widths of one run, brought into sight. Layers as one: what is
+   * noise in each of thirty may be none in all of them.
+   */
+  private lookAtChange(suffix: string): void {
+    const { model } = this;
+    const now = model.tree.held ? "wall_ns" : baseOf(model.state.metric);
+    const known = model.metrics.some(({ name }) => name === now + suffix);
+    this.change({ metric: (known ? now : "wall_ns") + suffix, colour: "change", merge: true });
     this.bringGraph();
   }
 

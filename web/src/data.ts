@@ -20,6 +20,7 @@ export interface RawDocument extends RawTree {
   summary: unknown;
   strings: string[];
   memory?: { facts: unknown; charts: RawCharts; held: RawTree | null } | null;
+  compare?: unknown;
 }
 
 export interface Memory {
@@ -35,6 +36,8 @@ export interface Report {
   summary: unknown;
   tree: CallTree;
   memory: Memory | null;
+  /** The document of a comparison: then the tree is that of both runs. */
+  compared: Facts | null;
 }
 
 /** base64 of gzip of JSON, without a request: a page opened from a file may make none. */
@@ -54,6 +57,7 @@ export function decode(raw: RawDocument): Report {
     title: printable(raw.title),
     summary: raw.summary,
     tree: decodeTree(raw, strings),
+    compared: raw.compare == null ? null : new Facts(raw.compare),
     memory: memory && {
       facts: new Facts(memory.facts),
       charts: decodeCharts(memory.charts),

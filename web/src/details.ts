@@ -4,6 +4,7 @@ import { kindColour, KIND_NAMES, type Scheme } from "./colour";
 import { button, el, styled } from "./dom";
 import { clip, formatCount, formatShare, formatTimes, formatValue, inSentence, NONE } from "./format";
 import { inOrder } from "./metrics";
+import { LARGER } from "./change_colour";
 import type { CallTree } from "./tree";
 
 const ORIGINS: Record<string, string> = {
@@ -132,6 +133,7 @@ function floor(tree: CallTree, node: number): HTMLElement | null {
 function numbers(tree: CallTree, node: number): HTMLElement {
   const body = el("tbody");
   inOrder(tree.metrics).forEach(({ label, unit, name }) => {
+    if (name.endsWith(LARGER)) return;
     const index = tree.metric(name);
     const total = tree.total(index)[node];
     const own = tree.self(index)[node];

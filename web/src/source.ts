@@ -1,6 +1,5 @@
 /** A call tree, seen through one metric and in one order, as the flame graph draws it. */
 
-import type { Palette } from "./colour";
 import { formatCount, shortFile } from "./format";
 import type { FlameLabel, FlameSource } from "./layout";
 import type { CallTree, Frame } from "./tree";
@@ -15,7 +14,7 @@ export class TreeSource implements FlameSource {
     private readonly tree: CallTree,
     metric: number,
     private readonly order: "call" | "heavy",
-    private readonly palette: Palette,
+    private readonly palette: { of(node: number): string },
   ) {
     this.totals = tree.total(metric);
   }

@@ -12,7 +12,7 @@ export interface ViewState {
   regex: boolean;
   order: "call" | "heavy";
   shape: "icicle" | "flame";
-  colour: "kind" | "class";
+  colour: "kind" | "class" | "change";
   merge: boolean;
 }
 
@@ -48,9 +48,13 @@ export function fromFragment(fragment: string): ViewState {
     regex: text("regex") === "1",
     order: text("order") === "heavy" ? "heavy" : "call",
     shape: text("shape") === "flame" ? "flame" : "icicle",
-    colour: text("colour") === "class" ? "class" : "kind",
+    colour: colourOf(text("colour")),
     merge: text("merge") === "1",
   };
+}
+
+function colourOf(text: string): ViewState["colour"] {
+  return text === "class" || text === "change" ? text : "kind";
 }
 
 /** FNV-1a: the same text gives the same number everywhere and always. */

@@ -29,6 +29,7 @@ export class Toolbar {
   constructor(
     place: HTMLElement,
     metrics: readonly Metric[],
+    compared: boolean,
     private readonly events: ToolbarEvents,
   ) {
     this.metric = el(
@@ -75,6 +76,7 @@ export class Toolbar {
       this.group("colour", "Colour", [
         ["kind", "By kind"],
         ["class", "By class"],
+        ...(compared ? ([["change", "By change"]] as [string, string][]) : []),
       ]),
       this.merge,
       el("div", { class: "search" }, this.search, this.regex, ...this.walkers),

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from llmflame.cli.diff import diff
 from llmflame.cli.export import export
 from llmflame.cli.machine import machine
 from llmflame.cli.plan import plan
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (profile, show, report):
     app.command()(command)
+app.command(short_help="Compare two profiles: what changed, and how sure that is.")(diff)
 app.command(short_help="Write a profile for speedscope, Perfetto, pprof and others.")(export)
 app.command(short_help="Say whether a model fits into memory, without loading it.")(plan)
 app.command(short_help="Show what this machine is, and what limits it.")(machine)

@@ -1,0 +1,125 @@
+"""The command `llmflame diff`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmflame.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmflame.analysis.compare.comparison import Comparison
+    from llmflame.store.model import Metric
+
+ROWS = 12
+
+
+class DiffMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
+    """By what the changes of frames and modules are ordered."""
+
+    wall = "wall"
+    host = "host"
+    device = "device"
+    idle = "idle"
+    calls = "calls"
+    allocated = "allocated"
+    device_allocated = "device-allocated"
+
+
+def diff(
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="The profile before, *.llmflame.", show_default=False)
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The profile after.", show_default=False)],
+    metric: Annotated[
+        DiffMetric,
+        typer.Option(help="Order frames and modules by wall, host, GPU or idle time, calls, or bytes."),
+    ] = DiffMetric.wall,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="At most N frames and modules.", show_default="12")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="PAGE", help="Also write B's page, compared with A.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Compare different models or machines; replace the page if it exists."),
+    ] = False,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
+    ] = False,
+) -> None:
+    """Compare two profiles: what changed in time, bytes and calls, and how sure that is.
+
+    Intervals are of 95 %, from the repetitions of both; what lies within them is called noise.
+    """
+    from llmflame.analysis.compare.comparison import compare
+    from llmflame.analysis.compare.document import diff_document
+    from llmflame.cli.printing import print_json, print_view
+    from llmflame.cli.show import no_collection
+    from llmflame.store.profile import read_profile
+
+    _refuse_same(a, b)
+    if report is not None:
+        _check_page(report, a, b, force=force)
+    with no_collection():
+        comparison = compare(read_profile(a), read_profile(b), force=force, all_frames=all_frames)
+        wanted = _metric(comparison, metric)
+        if report is not None:
+            _write_page(comparison, report)
+        if json:
+            print_json(diff_document(comparison, wanted, limit))
+            return
+        from llmflame.views.compare import compare_view
+
+        print_view(compare_view(diff_document(comparison, wanted, limit or ROWS), wanted))
+
+
+def _refuse_same(a: Path, b: Path) -> None:
+    if a.exists() and b.exists() and a.samefile(b):
+        raise UsageError(f"{a} and {b} are the same file: a profile is compared with another one")
+
+
+def _check_page(page: Path, a: Path, b: Path, *, force: bool) -> None:
+    from llmflame.atomic import check_writable
+
+    check_writable(page, force=force)
+    for file in (a, b):
+        if page.exists() and file.exists() and page.samefile(file):
+            raise UsageError(f"{page} is one of the profiles: name another file with --report")
+
+
+def _write_page(comparison: Comparison, page: Path) -> None:
+    from llmflame.analysis.summary import summarise
+    from llmflame.atomic import write_atomically
+    from llmflame.views.page import PageData, page_compare, page_memory, render_page
+
+    after, both = comparison.after, page_compare(comparison)
+    title = str(after.subject.get("model") or after.path.stem)
+    summary = summarise(after, comparison.run)
+    data = PageData(title, summary, both.tree, page_memory(after), both.facts)
+    write_atomically(page, render_page(data))
+
+
+def _metric(comparison: Comparison, wanted: DiffMetric) -> Metric:
+    """Raises UsageError where neither profile has any of it."""
+    from llmflame.store import metrics
+
+    known = {
+        DiffMetric.wall: metrics.WALL,
+        DiffMetric.host: metrics.HOST,
+        DiffMetric.device: metrics.DEVICE,
+        DiffMetric.idle: metrics.IDLE,
+        DiffMetric.calls: metrics.CALLS,
+        DiffMetric.allocated: metrics.ALLOCATED,
+        DiffMetric.device_allocated: metrics.DEVICE_ALLOCATED,
+    }
+    has = {metric.name for metric in comparison.joined.tree.metrics}
+    if known[wanted].name not in has:
+        words = ", ".join(one.value for one, metric in known.items() if metric.name in has)
+        raise UsageError(f"--metric {wanted.value}: these profiles have {words}")
+    return known[wanted]
