@@ -11,6 +11,7 @@ from llmflame.exports.csv_table import csv_table
 from llmflame.exports.folded import folded
 from llmflame.exports.json_document import json_document
 from llmflame.exports.markdown import markdown
+from llmflame.exports.parquet import parquet
 from llmflame.exports.pprof import pprof
 from llmflame.exports.pstats import pstats
 from llmflame.exports.request import Request
@@ -42,6 +43,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "chrome": Format(".trace.json", chrome, frozenset((PHASES, ALL_FRAMES))),
         "pprof": Format(".pb.gz", pprof, frozenset((PHASES, ALL_FRAMES)), is_text=False),
         "csv": Format(".{view}.csv", csv_table, frozenset((PHASES, VIEW, ALL_FRAMES))),
+        "parquet": Format(".{view}.parquet", parquet, frozenset((PHASES, VIEW, ALL_FRAMES)), is_text=False),
         "markdown": Format(".md", markdown),
         "json": Format(".json", json_document),
     }
