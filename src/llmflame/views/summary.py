@@ -13,12 +13,12 @@ from llmflame.analysis.phases import COLD_START, GENERATION
 from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
-from llmflame.units import human_time_ns, percent, three_digits
-from llmflame.views.cells import UNKNOWN, bar, cell, frame_name
+from llmflame.units import human_time_ns, percent
+from llmflame.views.cells import bar, cell, frame_name
 from llmflame.views.findings import short_findings
 from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.growth import memory_lines
-from llmflame.views.heading import machine_line, status_lines, title
+from llmflame.views.opening import opening_view
 from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
@@ -31,15 +31,15 @@ Document = Mapping[str, Any]
 
 def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
     """The summary document and the run's tree (without plumbing) as a screen."""
-    parts: list[RenderableType] = [
-        Paragraph(title(document["subject"])),
-        Paragraph(Text(machine_line(document["machine"]), style="dim")),
-        *status_lines(document["status"], document["reason"]),
-        Text(),
-    ]
+    has_phases = bool(document["phases"])
+    return Group(opening_view(document, has_phases=has_phases), rest_view(document, tree, limit))
+
+
+def rest_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
+    """What stands below the opening."""
     if not document["phases"]:
-        return Group(*parts, Text(" Nothing was recorded."))
-    parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
+        return Group()
+    parts: list[RenderableType] = [Text(), _phases(document["phases"])]
     if document["memory"] is not None:
         parts += [Text(), *memory_lines(document["memory"])]
     limits = roofline_lines(document)
@@ -75,43 +75,6 @@ def _heading(text: str, whole_ns: float, samples: float = 0) -> Paragraph:
     return Paragraph(
         Text().append(text, style="bold").append(f"  {human_time_ns(whole_ns)}{by}", style="dim")
     )
-
-
-def _headline(latency: Document) -> RenderableType:
-    """The few numbers that people compare."""
-    tpot = latency["tpot_ms"]
-    spread = ""
-    if tpot["median"] is not None:
-        spread = f"p10 {_ms(tpot['p10'])} – p90 {_ms(tpot['p90'])}, n {tpot['n']:,}"
-    rate = latency["tokens_per_s"]
-    numbers = (
-        ("TTFT", _ms(latency["ttft_ms"]), ""),
-        ("TPOT median", _ms(tpot["median"]), spread),
-        ("Throughput", UNKNOWN if rate is None else f"{_rate(rate)} tok/s", ""),
-        ("E2E", _ms(latency["e2e_ms"]), ""),
-        ("Load", _seconds(latency["load_s"]), ""),
-        ("Import", _seconds(latency["import_s"]), ""),
-    )
-    columns = [
-        GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)
-    ]
-    grid = Grid(columns)
-    grid.add(*(Text(value, style="bold") for _, value, _ in numbers))
-    if spread:
-        grid.add(*(Text(below, style="dim") for _, _, below in numbers))
-    return grid
-
-
-def _rate(rate: float) -> str:
-    return three_digits(rate) if rate < 1_000 else f"{rate:,.0f}"
-
-
-def _ms(value: float | None) -> str:
-    return UNKNOWN if value is None else human_time_ns(value * 1e6)
-
-
-def _seconds(value: float | None) -> str:
-    return UNKNOWN if value is None else human_time_ns(value * 1e9)
 
 
 def _phases(phases: list[Document]) -> RenderableType:
