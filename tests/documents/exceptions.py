@@ -3,7 +3,7 @@
 An author of documents adds here what can't be run on any machine in a second or two: the command as it is
 written, without its comment. Its arguments are still parsed. Everything else in `sh`, `console`, unnamed and
 indented blocks, and in `python` and `sql` blocks, is run; so are commands within a sentence that name a
-profile. Of others there the options must exist. Profiles that a command names are there, whatever they are called.
+profile. Of others there the options must exist. The tests provide every profile that a command names.
 """
 
 from __future__ import annotations

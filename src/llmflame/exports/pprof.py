@@ -12,7 +12,7 @@ from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.memory.composition import run_peak
 from llmflame.analysis.tree import Tree
 from llmflame.exports.names import file_name, frame_name, one_line
-from llmflame.exports.protobuf import content, number, numbers
+from llmflame.exports.protobuf import content, number, numbers, varint
 from llmflame.exports.request import Request
 from llmflame.exports.stacks import WholeNumbers, stacks
 from llmflame.store import metrics
@@ -65,6 +65,7 @@ class _Profile:
         self._frames: dict[Frame, int] = {}
         self._locations: list[bytes] = []
         self._samples: list[bytes] = []
+        self._labels: dict[tuple[str, str | None], bytes] = {}
         self._columns = [_Column(metric.name, WholeNumbers()) for _, metric in types]
         self._types = [
             content(1, number(1, self._string(name)) + number(2, self._string(UNITS[metric.unit])))
@@ -75,7 +76,7 @@ class _Profile:
         """One sample for each node with something of its own."""
         empty = [0.0] * len(tree)
         columns = [tree.selfs.get(column.name, empty) for column in self._columns]
-        locations: dict[int, int] = {}
+        locations: dict[int, bytes] = {}
         phases, modules = phases_of(tree), _modules_of(tree)
         for node, path in stacks(tree, columns):
             values = [
@@ -84,8 +85,8 @@ class _Profile:
             labels = self._label("phase", phases[node]) + self._label("module", modules[node])
             for place in path:
                 if place not in locations:
-                    locations[place] = self._location(tree.frames[place])
-            where = numbers(1, [locations[place] for place in reversed(path)])
+                    locations[place] = varint(self._location(tree.frames[place]))
+            where = content(1, b"".join([locations[place] for place in reversed(path)]))
             self._samples.append(content(2, where + numbers(2, values) + labels))
 
     def encoded(self, comment: str, wall_ns: int) -> bytes:
@@ -111,7 +112,11 @@ class _Profile:
     def _label(self, key: str, value: str | None) -> bytes:
         if not value:
             return b""
-        return content(3, number(1, self._string(key)) + number(2, self._string(one_line(value))))
+        known = self._labels.get((key, value))
+        if known is None:
+            pair = number(1, self._string(key)) + number(2, self._string(one_line(value)))
+            known = self._labels[key, value] = content(3, pair)
+        return known
 
     def _location(self, frame: Frame) -> int:
         """A frame as a function and its one location."""
