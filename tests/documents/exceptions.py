@@ -23,6 +23,7 @@ ASKS = "asks on a terminal"
 
 ONLY_PARSED: Mapping[str, str] = {
     "llmflame profile demo": RECORDS,
+    "llmflame profile demo --dtype float32 --device cpu -o demo.llmflame": RECORDS,
     "llmflame profile meta-llama/Llama-3.2-1B --device cuda --dtype bfloat16": NEEDS_CUDA,
     "llmflame profile ./checkpoint --prompt-file question.txt --new-tokens 200 --report run.html": RECORDS,
     "llmflame profile dummy:llama-3.1-8b": RECORDS,
