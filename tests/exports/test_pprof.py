@@ -141,9 +141,36 @@ def test_time_and_bytes_are_on_the_same_stack(tmp_path: Path) -> None:
     ]
     stack, labels = both[-1]
     assert stack[0] == ("aten::mm", "", None) and stack[-1][0] == "Tiny-2L"
-    assert labels == {"phase": "decode", "module": "model.layers.1"}
+    assert labels == {"phase": "decode", "module": "model.layers.1", "step": "1"}
     tiny = "transformers/models/tiny/modeling_tiny.py"
     assert ("forward", tiny, 20) in stack and ("TinyLayer model.layers.1", "", None) in stack
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("all_frames", [False, True])
+def test_steps_account_for_what_frames_cover(tmp_path: Path, kind: str, all_frames: bool) -> None:
+    """Each label is a traced step's number; only what no window covers has none."""
+    request = request_of(tmp_path, kind, all_frames=all_frames)
+    decoded = Decoded(pprof(request))
+    traced = {
+        (row.span_name, str(row.step))
+        for row in request.profile.windows
+        if row.kind == "traced" and row.step is not None
+    }
+    labelled = {(labels["phase"], labels["step"]) for _, _, labels in decoded.samples if "step" in labels}
+    assert labelled and labelled <= traced
+    wall = [name for name, _ in decoded.types].index("wall")
+    rest = [
+        (stack[0][0], values[wall])
+        for stack, values, labels in decoded.samples
+        if labels.get("phase") in ("prefill", "decode") and "step" not in labels and values[wall]
+    ]
+    assert {name for name, _ in rest} <= {"unattributed", "prefill", "decode"}
+
+
+def test_steps_of_one_phase(tmp_path: Path) -> None:
+    decoded = Decoded(pprof(request_of(tmp_path, "cpu", phases=("prefill",))))
+    assert {labels["phase"] for _, _, labels in decoded.samples if "step" in labels} == {"prefill"}
 
 
 def test_the_same_profile_is_the_same_file(tmp_path: Path) -> None:
@@ -205,7 +232,7 @@ def test_pprof_reads_it(tmp_path: Path, kind: str) -> None:
 def test_pprof_knows_the_labels(tmp_path: Path) -> None:
     data = pprof(request_of(tmp_path, "cpu"))
     tags = by_pprof(tmp_path, data, "-tags")
-    assert {" phase: Total ", " module: Total "} <= set(re.findall(r" \w+: Total ", tags))
+    assert {" phase: Total ", " module: Total ", " step: Total "} <= set(re.findall(r" \w+: Total ", tags))
     decode = by_pprof(tmp_path, data, "-top", "-tagfocus=phase=decode", "-sample_index=allocated")
     assert "Type: allocated" in decode and "aten::mm" in decode
 

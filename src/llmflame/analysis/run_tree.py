@@ -111,6 +111,14 @@ def build_run_tree(profile: Profile) -> RunTree:
     )
 
 
+def window_values(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Values:
+    """What one of a phase's windows speaks for, by node of the profile. Over all windows they add up to the
+    phase, but for what no frame covers."""
+    part = PhaseTree(phase.span)
+    _add_window(part, window, on_device=on_device)
+    return part.values
+
+
 def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
     phase = PhaseTree(span)
     sampled = index.of(span.name, "sampled")
