@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmflame.analysis.plumbing import is_plumbing, without_plumbing
+from llmflame.analysis.plumbing import is_plumbing, shown_nodes, without_plumbing
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.store.model import Frame
@@ -100,3 +100,13 @@ def test_frames_that_meet_are_merged_and_calls_of_the_hidden_dropped() -> None:
 )
 def test_what_is_plumbing(frame: Frame, expected: bool) -> None:
     assert is_plumbing(frame) is expected
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60))
+def test_every_node_is_shown_somewhere(seed: int, size: int) -> None:
+    tree = random_tree(seed, size)
+    shown = without_plumbing(tree)
+    sums = [0.0] * len(shown)
+    for place, own in zip(shown_nodes(tree), tree.selfs[metrics.WALL.name], strict=True):
+        sums[place] += own
+    assert sums == pytest.approx(shown.selfs[metrics.WALL.name])

@@ -21,6 +21,7 @@ NAMES = {
     "chrome": "a.trace.json",
     "pprof": "a.pb.gz",
     "csv": "a.functions.csv",
+    "parquet": "a.functions.parquet",
     "markdown": "a.md",
     "json": "a.json",
 }

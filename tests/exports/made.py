@@ -26,6 +26,11 @@ PROFILES: Mapping[str, Callable[..., Path]] = {
 on_each_profile = pytest.mark.parametrize("kind", PROFILES)
 CONSUMERS = Path(__file__).parent / "consumers"
 SPEEDSCOPE = CONSUMERS / "node_modules" / "speedscope" / "dist" / "release"
+TRACE_MODEL = CONSUMERS / "node_modules" / "@tracerbench" / "trace-model"
+needs_trace_model = pytest.mark.skipif(
+    shutil.which("node") is None or not TRACE_MODEL.is_dir(),
+    reason="needs node and tests/exports/consumers/node_modules (npm ci in that folder)",
+)
 needs_speedscope = pytest.mark.skipif(
     shutil.which("node") is None or not SPEEDSCOPE.is_dir(),
     reason="needs node and tests/exports/consumers/node_modules (npm ci in that folder)",
@@ -39,15 +44,16 @@ def request_of(folder: Path, kind: str, **wanted: Any) -> Request:
 
 def in_speedscope(path: Path) -> list[dict[str, Any]]:
     """The profiles that speedscope's importer makes of a file, without a complaint."""
-    done = subprocess.run(
-        ["node", CONSUMERS / "speedscope.mjs", path],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2_000:]
-    read: dict[str, Any] = json.loads(done.stdout)
+    read = read_by_node("speedscope.mjs", path)
     assert read["complaints"] == []
     profiles: list[dict[str, Any]] = read["profiles"]
     return profiles
+
+
+def read_by_node(consumer: str, path: Path) -> Any:
+    """What a script of the folder `consumers` prints about a file."""
+    done = subprocess.run(
+        ["node", CONSUMERS / consumer, path], capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return json.loads(done.stdout)

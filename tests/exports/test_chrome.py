@@ -13,15 +13,23 @@ import pytest
 from llmflame.exports.chrome import chrome
 from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
-from tests.exports.made import HOSTILE, in_speedscope, needs_speedscope, on_each_profile, request_of
+from tests.exports.made import (
+    HOSTILE,
+    in_speedscope,
+    needs_speedscope,
+    needs_trace_model,
+    on_each_profile,
+    read_by_node,
+    request_of,
+)
 from tests.handmade_gpu import handmade_gpu
 
 Event = dict[str, Any]
 Track = tuple[int, int]
 FIELDS: Mapping[str, set[str]] = {
     "X": {"ph", "pid", "tid", "ts", "dur", "name", "cat"},
-    "C": {"ph", "pid", "tid", "ts", "name", "args"},
-    "M": {"ph", "pid", "tid", "name", "args"},
+    "C": {"ph", "pid", "tid", "ts", "name", "cat", "args"},
+    "M": {"ph", "pid", "tid", "ts", "name", "cat", "args"},
     "s": {"ph", "pid", "tid", "ts", "name", "cat", "id"},
     "f": {"ph", "pid", "tid", "ts", "name", "cat", "id", "bp"},
 }
@@ -159,3 +167,34 @@ def test_speedscope_reads_it(tmp_path: Path, kind: str) -> None:
     path.write_text(chrome(request_of(tmp_path, kind)), "utf-8")
     read = in_speedscope(path)
     assert len(read) == len(tracks_of(strictly_read(path.read_text("utf-8"))))
+
+
+@needs_trace_model
+@on_each_profile
+def test_a_model_of_traces_finds_slices_counters_and_arrows(tmp_path: Path, kind: str) -> None:
+    """TracerBench's, made for what Chrome writes."""
+    text = chrome(request_of(tmp_path, kind))
+    path = tmp_path / "a.trace.json"
+    path.write_text(text, "utf-8")
+    events = strictly_read(text)
+    processes = read_by_node("chrome_trace.mjs", path)
+    named = [event["args"]["name"] for event in events if event["name"] == "process_name"]
+    assert [process["name"] for process in processes] == named
+    for pid, process in enumerate(processes, 1):
+        own = [event for event in events if event["pid"] == pid]
+        counters = [[event["name"], event["ts"], event["args"]] for event in own if event["ph"] == "C"]
+        assert sorted(process["counters"], key=repr) == sorted(counters, key=repr)
+        arrows = [
+            [event["ph"], event["id"], event["tid"], event["ts"]] for event in own if event["ph"] in "sf"
+        ]
+        assert sorted(process["flows"]) == sorted(arrows)
+        for thread in process["threads"]:
+            mine = [event for event in own if event["tid"] == thread["id"] and event["ph"] == "X"]
+            slices = [(event["name"], event["ts"], event["dur"]) for event in mine]
+            assert sorted((name, start, took) for name, start, took, _ in thread["events"]) == sorted(slices)
+            assert (
+                thread["name"] in {e["args"]["name"] for e in own if e["name"] == "thread_name"} or not mine
+            )
+    if kind == "gpu":
+        (host,) = (one for one in processes[1]["threads"] if one["name"] == "main thread")
+        assert {parent for _, _, _, parent in host["events"]} > {None, "decode, step 1"}

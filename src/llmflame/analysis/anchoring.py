@@ -59,7 +59,8 @@ def anchors_for(profile: Profile, step: int, clean_ns: float) -> Anchors | None:
     near = near[:NEAREST]
     cost = _fitted_cost_ns(near, calibrated, clean_ns)
     samples = [sample for one in near if (sample := _sample(one, cost)) is not None]
-    segments = {segment for sample in samples for segment in sample.shares}
+    # In order of appearance: sums over a set's order would differ from run to run in their last digit.
+    segments = dict.fromkeys(segment for sample in samples for segment in sample.shares)
     shares = {segment: median(s.shares.get(segment, 0.0) for s in samples) for segment in segments}
     whole = sum(shares.values())
     if whole <= 0:

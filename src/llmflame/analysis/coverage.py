@@ -16,11 +16,10 @@ def wall_coverage(tree: Tree) -> dict[str, float]:
     wall = tree.selfs.get(metrics.WALL.name, [])
     whole: dict[str, float] = {}
     named: dict[str, float] = {}
-    phase_of = phases_of(tree)
-    for node, own in enumerate(wall):
-        frame, phase = tree.frame(node), phase_of[node]
+    has_name = _named_frames(tree)
+    for own, phase, frame in zip(wall, tree.phases(), tree.node_frames, strict=False):
         whole[phase] = whole.get(phase, 0.0) + own
-        if frame.kind not in ("run", "phase") and frame.name not in UNNAMED:
+        if has_name[frame]:
             named[phase] = named.get(phase, 0.0) + own
     shares = {phase: named.get(phase, 0.0) / total for phase, total in whole.items() if total > 0}
     everything = sum(whole.values())
@@ -32,22 +31,20 @@ def wall_coverage(tree: Tree) -> dict[str, float]:
 def bytes_coverage(tree: Tree) -> float | None:
     """The share of allocated bytes in frames below a phase; None where no bytes were recorded."""
     whole = named = 0.0
+    has_name = _named_frames(tree)
     for metric in (metrics.ALLOCATED.name, metrics.DEVICE_ALLOCATED.name):
-        for node, own in enumerate(tree.selfs.get(metric, [])):
+        for own, frame in zip(tree.selfs.get(metric, []), tree.node_frames, strict=False):
             whole += own
-            frame = tree.frame(node)
-            if frame.kind not in ("run", "phase") and frame.name not in UNNAMED:
+            if has_name[frame]:
                 named += own
     return named / whole if whole > 0 else None
 
 
+def _named_frames(tree: Tree) -> list[bool]:
+    """By frame: is it below a phase, and known?"""
+    return [frame.kind not in ("run", "phase") and frame.name not in UNNAMED for frame in tree.frames]
+
+
 def phases_of(tree: Tree) -> list[str]:
-    """The name of the phase that each node lies in; `run` for the root and what hangs directly on it."""
-    names: list[str] = []
-    for node, parent in enumerate(tree.parents):
-        frame = tree.frame(node)
-        if frame.kind == "phase":
-            names.append(frame.name)
-        else:
-            names.append(names[parent] if parent >= 0 else "run")
-    return names
+    """The name of the phase that each node lies in: see `Tree.phases`."""
+    return tree.phases()

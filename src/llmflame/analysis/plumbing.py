@@ -37,12 +37,40 @@ def without_plumbing(tree: Tree) -> Tree:
     A frame directly below a phase stays: a phase has no time of its own. Calls of a hidden frame are no
     calls of the one above it, and are dropped.
     """
+    groups, absorbed, parents = _grouped(tree)
+    firsts = [group[0] for group in groups]
+    several = [
+        (here, group[1:], hidden)
+        for here, (group, hidden) in enumerate(zip(groups, absorbed, strict=True))
+        if hidden or len(group) > 1
+    ]
+    return Tree(
+        frames=list(tree.frames),
+        parents=parents,
+        node_frames=[tree.node_frames[first] for first in firsts],
+        metrics=list(tree.metrics),
+        selfs={name: _merged(name, column, firsts, several) for name, column in tree.selfs.items()},
+        origins=[tree.origins[first] for first in firsts],
+    )
+
+
+def shown_nodes(tree: Tree) -> list[int]:
+    """By node of the tree: the node of `without_plumbing(tree)` that its numbers are in."""
+    places = [0] * len(tree)
+    groups, absorbed, _ = _grouped(tree)
+    for here, (group, hidden) in enumerate(zip(groups, absorbed, strict=True)):
+        for node in (*group, *hidden):
+            places[node] = here
+    return places
+
+
+def _grouped(tree: Tree) -> tuple[list[list[int]], list[list[int]], list[int]]:
+    """By new node: the old nodes of one frame that it stands for, those hidden in it, and its parent."""
     plumbing = [is_plumbing(frame) for frame in tree.frames]
     children: list[list[int]] = [[] for _ in range(len(tree))]
     for node, parent in enumerate(tree.parents):
         if parent >= 0:
             children[parent].append(node)
-    # By new node: the old nodes of one frame that it stands for, and those that were hidden in it.
     groups: list[list[int]] = []
     absorbed: list[list[int]] = []
     parents: list[int] = []
@@ -52,10 +80,13 @@ def without_plumbing(tree: Tree) -> Tree:
         here = len(groups)
         groups.append(members)
         parents.append(parent)
+        pending = [child for member in reversed(members) for child in reversed(children[member])]
         hidden: list[int] = []
+        absorbed.append(hidden)
+        if not pending:
+            continue
         below: dict[int, list[int]] = {}
         keep = tree.frame(members[0]).kind in ("run", "phase")
-        pending = [child for member in reversed(members) for child in reversed(children[member])]
         while pending:
             child = pending.pop()
             if plumbing[tree.node_frames[child]] and not keep:
@@ -63,29 +94,23 @@ def without_plumbing(tree: Tree) -> Tree:
                 pending.extend(reversed(children[child]))
             else:
                 below.setdefault(tree.node_frames[child], []).append(child)
-        absorbed.append(hidden)
         stack.extend((here, group) for group in reversed(below.values()))
-    return Tree(
-        frames=list(tree.frames),
-        parents=parents,
-        node_frames=[tree.node_frames[group[0]] for group in groups],
-        metrics=list(tree.metrics),
-        selfs={name: _merged(name, column, groups, absorbed) for name, column in tree.selfs.items()},
-        origins=[tree.origins[group[0]] for group in groups],
-    )
+    return groups, absorbed, parents
 
 
 def _merged(
-    metric: str, column: list[float], groups: list[list[int]], absorbed: list[list[int]]
+    metric: str,
+    column: list[float],
+    firsts: list[int],
+    several: list[tuple[int, list[int], list[int]]],
 ) -> list[float]:
+    """`firsts`: by new node, the first old one; `several`: where there are others, and those hidden in it."""
     counted = metric != metrics.CALLS.name
-    values = []
-    for group, hidden in zip(groups, absorbed, strict=True):
-        value = column[group[0]]
-        for member in group[1:]:
-            value += column[member]
+    values = [column[first] for first in firsts]
+    for here, others, hidden in several:
+        for member in others:
+            values[here] += column[member]
         if counted:
             for member in hidden:
-                value += column[member]
-        values.append(value)
+                values[here] += column[member]
     return values

@@ -42,6 +42,7 @@ COUNTED = (
     *metrics.WORK,
 )
 """Metrics that tracing doesn't change: multiplied by the number of steps that a window speaks for."""
+_COUNTED = frozenset(COUNTED)
 SAMPLED = (
     metrics.WALL.name,
     metrics.CPU.name,
@@ -110,6 +111,14 @@ def build_run_tree(profile: Profile) -> RunTree:
     )
 
 
+def window_values(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Values:
+    """What one of a phase's windows speaks for, by node of the profile. Over all windows they add up to the
+    phase, but for what no frame covers."""
+    part = PhaseTree(phase.span)
+    _add_window(part, window, on_device=on_device)
+    return part.values
+
+
 def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
     phase = PhaseTree(span)
     sampled = index.of(span.name, "sampled")
@@ -144,9 +153,12 @@ def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Values], *, on_devic
 
 def _add_counts(phase: PhaseTree, values: Values, times: float) -> None:
     for node, cells in values.items():
-        for metric in COUNTED:
-            if cells.get(metric):
-                phase.add(node, metric, cells[metric] * times)
+        # A node has few of the metrics, and many nodes have none that is counted.
+        counted = [(metric, value) for metric, value in cells.items() if value and metric in _COUNTED]
+        if counted:
+            own = phase.values[node]
+            for metric, value in counted:
+                own[metric] = own.get(metric, 0.0) + value * times
 
 
 def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> None:
@@ -159,14 +171,16 @@ def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> N
     overall = None
     if span.thread_cpu_ns is not None and span.wall_ns:
         overall = min(span.thread_cpu_ns / span.wall_ns, 1.0)
+    host, on_cpu_name = metrics.HOST.name if on_device else metrics.WALL.name, metrics.CPU.name
     for node, share, cpu in zip(window.numbers, scaled.shares, scaled.cpu_shares, strict=True):
         if not share:
             continue
         host_ns = share * window.time_ns
-        phase.add(node, metrics.HOST.name if on_device else metrics.WALL.name, host_ns)
+        own = phase.values[node]
+        own[host] = own.get(host, 0.0) + host_ns
         on_cpu = cpu if window.anchored else overall
         if on_cpu is not None:
-            phase.add(node, metrics.CPU.name, host_ns * on_cpu)
+            own[on_cpu_name] = own.get(on_cpu_name, 0.0) + host_ns * on_cpu
         if on_device and window.timeline is None:
             phase.add(node, metrics.WALL.name, host_ns)
             if not window.worked:  # nothing was asked of the device: it idled
@@ -193,6 +207,7 @@ class _Builder:
         self._on_device = on_device
         self._tree = Tree()
         self._frame_numbers: dict[Frame, int] = {}
+        self._numbers: dict[int, int] = {}
         self._values: dict[str, dict[int, float]] = defaultdict(dict)
         self._children: dict[int | None, list[int]] = defaultdict(list)
         self._roots: dict[str, int] = {}
@@ -204,10 +219,16 @@ class _Builder:
         self.root = self._add(-1, Frame("run", str(profile.subject.get("model") or "run")), "measured")
 
     def _add(self, parent: int, frame: Frame, origin: Origin) -> int:
+        return self._append(parent, self._number_of(frame), origin)
+
+    def _number_of(self, frame: Frame) -> int:
         number = self._frame_numbers.get(frame)
         if number is None:
             number = self._frame_numbers[frame] = len(self._tree.frames)
             self._tree.frames.append(frame)
+        return number
+
+    def _append(self, parent: int, number: int, origin: Origin) -> int:
         self._tree.parents.append(parent)
         self._tree.node_frames.append(number)
         self._tree.origins.append(origin)
@@ -243,11 +264,15 @@ class _Builder:
             node, parent = stack.pop()
             if node not in live:
                 continue
-            frame = self._profile.frames[self._profile.nodes[node].frame]
-            here = self._add(parent, frame, phase.origin)
+            of_profile = self._profile.nodes[node].frame
+            number = self._numbers.get(of_profile)
+            if number is None:
+                number = self._number_of(self._profile.frames[of_profile])
+                self._numbers[of_profile] = number
+            here = self._append(parent, number, phase.origin)
             self.places[span.name, node] = here
             self._put(here, phase.values.get(node, {}))
-            if parent == top and frame == UNATTRIBUTED:
+            if parent == top and self._tree.frames[number] == UNATTRIBUTED:
                 unattributed = here
             stack.extend((child, here) for child in reversed(self._children[node]))
         charged = sum(cells.get(metrics.WALL.name, 0.0) for cells in phase.values.values())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llmflame.analysis.anchoring import Anchors, Segment
 from llmflame.store.model import FrameKind
@@ -34,9 +35,11 @@ class EventCosts:
     outside_ns: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class TracedNode:
-    """One node of a window as it was traced. Parents come before their children."""
+class TracedNode(NamedTuple):
+    """One node of a window as it was traced. Parents come before their children.
+
+    A plain tuple: a profile has tens of thousands of them.
+    """
 
     parent: int
     """Index into the window's nodes, -1 for a top one."""

@@ -11,11 +11,11 @@ from llmflame.analysis.coverage import bytes_coverage, wall_coverage
 from llmflame.analysis.device_checks import device_checks
 from llmflame.analysis.findings import Finding, find
 from llmflame.analysis.idle import idle
-from llmflame.analysis.latency import latency, phase_seconds
-from llmflame.analysis.machine import machine_summary
+from llmflame.analysis.latency import latency
 from llmflame.analysis.memory.composition import compositions, run_peak
 from llmflame.analysis.memory.growth import growth
 from llmflame.analysis.memory.overview import SPACES
+from llmflame.analysis.opening import opening
 from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached_share
 from llmflame.analysis.phases import GENERATION, decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.roofline import Roofline, rooflines
@@ -27,32 +27,20 @@ SCHEMA = 1
 TOP_LIMIT = 20
 TRACED_REPETITION = 0
 """Of the anatomy pass: the request with windows; the others are timed module by module."""
-SUBJECT_FIELDS = (
-    "model",
-    "architecture",
-    "parameters",
-    "dtype",
-    "device",
-    "prompt_tokens",
-    "new_tokens",
-    "batch_size",
-)
 
 
 def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = TOP_LIMIT) -> dict[str, Any]:
     """Everything that one screen says. Times in the unit that a name ends in; unknown is None."""
     run = run if run is not None else build_run_tree(profile)
     covered = wall_coverage(run.tree)
+    first = opening(profile)
     return {
         "schema": SCHEMA,
-        "status": profile.run.status,
-        "reason": profile.run.reason,
-        "machine": machine_summary(list(profile.machine)),
-        "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
+        **{name: first[name] for name in ("status", "reason", "machine", "subject")},
         "phases": _phases(profile, covered),
         "memory": _memory(profile),
         "weights_cached": weights_cached_share(profile),
-        "latency": _latency(profile),
+        "latency": first["latency"],
         "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
         "cost": cost(profile, run),
         "checks": [asdict(check) for check in device_checks(profile, run)],
@@ -118,24 +106,6 @@ def _seconds_of(ns: float | None) -> float | None:
 
 def _seconds(parts: dict[str, int | None]) -> dict[str, float | None]:
     return {name.removesuffix("_ns") + "_s": None if ns is None else ns / 1e9 for name, ns in parts.items()}
-
-
-def _latency(profile: Profile) -> dict[str, Any]:
-    values = latency(profile)
-    tpot = values.tpot
-    return {
-        "ttft_ms": values.ttft_ms,
-        "tpot_ms": {
-            "median": tpot.median_ms if tpot else None,
-            "p10": tpot.p10_ms if tpot else None,
-            "p90": tpot.p90_ms if tpot else None,
-            "n": tpot.count if tpot else 0,
-        },
-        "e2e_ms": values.e2e_ms,
-        "tokens_per_s": values.tokens_per_s,
-        "load_s": phase_seconds(profile, "load"),
-        "import_s": phase_seconds(profile, "import"),
-    }
 
 
 def cost(profile: Profile, run: RunTree) -> dict[str, Any]:
@@ -239,13 +209,3 @@ def _top(run: RunTree, limit: int) -> list[dict[str, Any]]:
         }
         for frame in top_frames(run.tree, limit)
     ]
-
-
-def headline(profile: Profile) -> dict[str, Any]:
-    """The parts of the summary that need no tree and so are there at once, for one line about a run."""
-    return {
-        "status": profile.run.status,
-        "reason": profile.run.reason,
-        "subject": {name: profile.subject.get(name) for name in SUBJECT_FIELDS},
-        "latency": _latency(profile),
-    }

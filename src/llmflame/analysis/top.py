@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add
 
-from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
-from llmflame.store.model import FrameKind
+from llmflame.store.model import Frame, FrameKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +35,40 @@ class TopFrame:
 
 
 def owners_of(tree: Tree) -> list[str | None]:
-    """The path of the module that each node runs in, None outside of any."""
-    owners: list[str | None] = []
-    for node, parent in enumerate(tree.parents):
-        frame = tree.frame(node)
-        inherited = owners[parent] if parent >= 0 else None
-        owners.append(frame.module if frame.kind == "module" and frame.module else inherited)
-    return owners
+    """The path of the module that each node runs in: see `Tree.owners`."""
+    return tree.owners()
 
 
 def top_frames(tree: Tree, limit: int, metric: str = metrics.WALL.name) -> list[TopFrame]:
     """The heaviest frames by their own value of `metric`."""
-    phases, owners = phases_of(tree), owners_of(tree)
+    phases, owners = tree.phases(), tree.owners()
     columns = [
         tree.selfs.get(name, [0.0] * len(tree))
         for name in (metrics.WALL.name, metrics.CALLS.name, metrics.ALLOCATED.name, metric)
     ]
     whole = sum(columns[0]) or 1.0
     sums: dict[tuple[str, str | None, str, FrameKind, str | None], list[float]] = {}
-    for node in range(len(tree)):
-        frame = tree.frame(node)
-        if frame.kind in ("run", "phase"):
+    names = [_name(frame) for frame in tree.frames]
+    for phase, owner, number, *values in zip(phases, owners, tree.node_frames, *columns, strict=True):
+        named = names[number]
+        if named is None:
             continue
-        name = frame.module or frame.name if frame.kind == "module" else frame.name
-        owner = owners[node] if frame.kind != "module" else None
-        place = f"{frame.file}:{frame.line}" if frame.kind == "python" and frame.file else None
-        key = (phases[node], owner, name, frame.kind, place)
-        total = sums.setdefault(key, [0.0] * 4)
-        for position, column in enumerate(columns):
-            total[position] += column[node]
+        name, kind, place = named
+        total = sums.setdefault((phase, owner if kind != "module" else None, name, kind, place), values)
+        if total is not values:
+            total[:] = map(add, total, values)
     heaviest = sorted(sums.items(), key=lambda item: -item[1][3])[:limit]
     return [
         TopFrame(phase, module, name, kind, own, own / whole, calls, size, place)
         for (phase, module, name, kind, place), (own, calls, size, _) in heaviest
     ]
+
+
+def _name(frame: Frame) -> tuple[str, FrameKind, str | None] | None:
+    """What a frame is called, its kind, and its place; None where it is no frame of the program."""
+    if frame.kind in ("run", "phase"):
+        return None
+    if frame.kind == "module":
+        return frame.module or frame.name, frame.kind, None
+    place = f"{frame.file}:{frame.line}" if frame.kind == "python" and frame.file else None
+    return frame.name, frame.kind, place

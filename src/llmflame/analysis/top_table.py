@@ -44,12 +44,17 @@ def top_places(tree: Tree, phases: Collection[str], limit: int, *, by_phase: boo
     walls = tree.selfs.get(metrics.WALL.name, [0.0] * len(tree))
     calls = tree.selfs.get(metrics.CALLS.name, [0.0] * len(tree))
     found: dict[tuple[object, ...], Place] = {}
+    together: dict[str | None, str | None] = {None: None}
     for node, phase in enumerate(where):
+        if phase not in phases:
+            continue
         frame = tree.frame(node)
-        if phase not in phases or frame.kind in ("run", "phase"):
+        if frame.kind in ("run", "phase"):
             continue
         owner = owners[node]
-        module = None if owner is None else layers_together(owner)
+        if owner is not None and owner not in together:
+            together[owner] = layers_together(owner)
+        module = together[owner]
         key = (phase if by_phase else None, module, frame.kind, frame.name, frame.file, frame.line)
         place = found.get(key)
         if place is None:

@@ -25,6 +25,8 @@ class Tree:
     """By metric name: each node's own value, without its children."""
     origins: list[Origin] = field(default_factory=list)
     """How each node's time was obtained."""
+    _phases: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _owners: list[str | None] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -32,6 +34,30 @@ class Tree:
     def frame(self, node: int) -> Frame:
         """The frame of a node."""
         return self.frames[self.node_frames[node]]
+
+    def phases(self) -> list[str]:
+        """The name of the phase that each node lies in; `run` for the root and what hangs directly on it.
+
+        Found once, as `owners` is: every view asks. The list is not to be changed.
+        """
+        if len(self._phases) != len(self):
+            named = [frame.name if frame.kind == "phase" else None for frame in self.frames]
+            names: list[str] = []
+            for parent, frame in zip(self.parents, self.node_frames, strict=True):
+                name = named[frame]
+                names.append(name if name is not None else names[parent] if parent >= 0 else "run")
+            self._phases = names
+        return self._phases
+
+    def owners(self) -> list[str | None]:
+        """The path of the module that each node runs in, None outside of any."""
+        if len(self._owners) != len(self):
+            modules = [frame.module if frame.kind == "module" else None for frame in self.frames]
+            owners: list[str | None] = []
+            for parent, frame in zip(self.parents, self.node_frames, strict=True):
+                owners.append(modules[frame] or (owners[parent] if parent >= 0 else None))
+            self._owners = owners
+        return self._owners
 
     def totals(self, metric: str) -> list[float]:
         """Self values folded up the tree, one per node."""

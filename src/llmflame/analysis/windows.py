@@ -59,8 +59,8 @@ class WindowIndex:
     def __init__(self, profile: Profile) -> None:
         names = {number: metric.name for number, metric in profile.metrics.items()}
         self._cells: dict[int, Values] = defaultdict(lambda: defaultdict(dict))
-        for cell in profile.cells:
-            self._cells[cell.window][cell.node][names[cell.metric]] = cell.value
+        for window, node, metric, value in profile.cells:
+            self._cells[window][node][names[metric]] = value
         self._windows = profile.windows
         self._slices: dict[int, list[SliceRow]] = defaultdict(list)
         for piece in profile.slices:
@@ -145,21 +145,24 @@ def traced_nodes(
     of its time the host waited for a device."""
     numbers = sorted(with_ancestors(profile, values))
     place = {number: position for position, number in enumerate(numbers)}
+    bound = bound or {}
+    wall, calls, allocations = metrics.WALL.name, metrics.CALLS.name, metrics.ALLOCATIONS.name
+    nothing: Mapping[str, float] = {}
     nodes = []
     for number in numbers:
-        node, cells = profile.nodes[number], values.get(number, {})
-        frame = profile.frames[node.frame]
-        own = cells.get(metrics.WALL.name, 0.0)
+        _, parent, of_frame = profile.nodes[number]
+        frame, cells = profile.frames[of_frame], values.get(number, nothing)
+        own = cells.get(wall, 0.0)
         nodes.append(
             TracedNode(
-                parent=place[node.parent] if node.parent is not None else -1,
-                kind=frame.kind,
-                module=frame.module,
-                self_ns=own,
-                calls=cells.get(metrics.CALLS.name, 0.0),
-                allocations=cells.get(metrics.ALLOCATIONS.name, 0.0),
-                is_instrument=frame == INSTRUMENT,
-                bound_ns=min((bound or {}).get(number, 0.0), own),
+                place[parent] if parent is not None else -1,
+                frame.kind,
+                frame.module,
+                own,
+                cells.get(calls, 0.0),
+                cells.get(allocations, 0.0),
+                min(bound[number], own) if number in bound else 0.0,
+                frame.kind == INSTRUMENT.kind and frame == INSTRUMENT,
             )
         )
     return nodes, numbers

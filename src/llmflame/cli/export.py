@@ -25,7 +25,7 @@ def export(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="speedscope, folded, pstats, chrome, pprof, csv, markdown or json.",
+            help="speedscope, folded, pstats, chrome, pprof, csv, parquet, markdown or json.",
             show_default=False,
         ),
     ],
@@ -44,7 +44,9 @@ def export(
     view: Annotated[
         str | None,
         typer.Option(
-            metavar="VIEW", help="csv: functions, ops, kernels, phases or steps.", show_default="functions"
+            metavar="VIEW",
+            help="csv, parquet: functions, ops, kernels, phases, steps, idle, roofline, load or heap.",
+            show_default="functions",
         ),
     ] = None,
     phase: Annotated[
@@ -57,10 +59,10 @@ def export(
 ) -> None:
     """Write a profile for another tool: speedscope, flame graphs, pstats, Perfetto, pprof, a spreadsheet."""
     from llmflame.cli.progress import shown_progress
-    from llmflame.exports.csv_table import VIEWS
     from llmflame.exports.folded import METRICS
     from llmflame.exports.formats import ALL_FRAMES, FORMATS, METRIC, PHASES, VIEW
     from llmflame.exports.request import Request
+    from llmflame.exports.tables import VIEWS
     from llmflame.store.profile import read_profile
 
     chosen = FORMATS[_known("--format", form, FORMATS)]

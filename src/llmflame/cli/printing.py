@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,7 +17,12 @@ TOP_ROWS = 10
 
 
 def print_summary(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:
-    """The summary as a screen or as one JSON document; `limit` is the number of top frames."""
+    """The summary as a screen or as one JSON document; `limit` is the number of top frames.
+
+    A screen begins with what needs no tree: it is there while the rest is worked out.
+    """
+    if not as_json:
+        _print_opening(profile)
     from llmflame.analysis.run_tree import build_run_tree
     from llmflame.analysis.summary import summarise
 
@@ -26,9 +32,18 @@ def print_summary(profile: Profile, *, as_json: bool, limit: int | None = None) 
         print_json(document)
         return
     from llmflame.analysis.plumbing import without_plumbing
-    from llmflame.views.summary import summary_view
+    from llmflame.views.summary import rest_view
 
-    print_view(summary_view(document, without_plumbing(run.tree), limit or TOP_ROWS))
+    print_view(rest_view(document, without_plumbing(run.tree), limit or TOP_ROWS))
+
+
+def _print_opening(profile: Profile) -> None:
+    from llmflame.analysis.opening import opening
+    from llmflame.analysis.phases import phase_spans
+    from llmflame.views.opening import opening_view
+
+    print_view(opening_view(opening(profile), has_phases=bool(phase_spans(profile))))
+    sys.stdout.flush()
 
 
 def print_table(table: Table, profile: Profile, *, as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""A profile in the formats of other tools: one file a format, none needs more than the standard library."""
+"""A profile in the formats of other tools: one file a format. Parquet needs pyarrow, the others nothing."""

@@ -82,5 +82,5 @@ def _counters(request: Request, spans: list[SpanRow]) -> Iterator[str]:
         if request.phases and not any(begin <= gauge.time_ns <= end for begin, end in edges):
             continue
         name = json.dumps(one_line(gauge.name))
-        head = f'{{"ph":"C","pid":{PID},"tid":0,"ts":{micros(gauge.time_ns)}'
+        head = f'{{"ph":"C","pid":{PID},"tid":0,"cat":"gauge","ts":{micros(gauge.time_ns)}'
         yield f'{head},"name":{name},"args":{{"bytes":{round(gauge.value)}}}}}'

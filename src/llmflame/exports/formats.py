@@ -1,4 +1,4 @@
-"""Which formats there are, what opens each, and which options it has a use for."""
+"""Which formats there are, and which options each has a use for. A format is imported when it is made."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from llmflame.exports.chrome import chrome
-from llmflame.exports.csv_table import csv_table
-from llmflame.exports.folded import folded
-from llmflame.exports.json_document import json_document
-from llmflame.exports.markdown import markdown
-from llmflame.exports.pprof import pprof
-from llmflame.exports.pstats import pstats
 from llmflame.exports.request import Request
-from llmflame.exports.speedscope import speedscope
 
 PHASES, METRIC, VIEW, ALL_FRAMES = "--phase", "--metric", "--view", "--all-frames"
 
@@ -34,15 +26,70 @@ class Format:
         return stem + self.suffix.format(metric=request.metric, view=request.view)
 
 
+def _speedscope(request: Request) -> str:
+    from llmflame.exports.speedscope import speedscope
+
+    return speedscope(request)
+
+
+def _folded(request: Request) -> str:
+    from llmflame.exports.folded import folded
+
+    return folded(request)
+
+
+def _pstats(request: Request) -> bytes:
+    from llmflame.exports.pstats import pstats
+
+    return pstats(request)
+
+
+def _chrome(request: Request) -> str:
+    from llmflame.exports.chrome import chrome
+
+    return chrome(request)
+
+
+def _pprof(request: Request) -> bytes:
+    from llmflame.exports.pprof import pprof
+
+    return pprof(request)
+
+
+def _csv(request: Request) -> str:
+    from llmflame.exports.csv_table import csv_table
+
+    return csv_table(request)
+
+
+def _parquet(request: Request) -> bytes:
+    from llmflame.exports.parquet import parquet
+
+    return parquet(request)
+
+
+def _markdown(request: Request) -> str:
+    from llmflame.exports.markdown import markdown
+
+    return markdown(request)
+
+
+def _json(request: Request) -> str:
+    from llmflame.exports.json_document import json_document
+
+    return json_document(request)
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "speedscope": Format(".speedscope.json", speedscope, frozenset((PHASES, ALL_FRAMES))),
-        "folded": Format(".{metric}.folded", folded, frozenset((PHASES, METRIC, ALL_FRAMES))),
-        "pstats": Format(".pstats", pstats, frozenset((PHASES, ALL_FRAMES)), is_text=False),
-        "chrome": Format(".trace.json", chrome, frozenset((PHASES, ALL_FRAMES))),
-        "pprof": Format(".pb.gz", pprof, frozenset((PHASES, ALL_FRAMES)), is_text=False),
-        "csv": Format(".{view}.csv", csv_table, frozenset((PHASES, VIEW, ALL_FRAMES))),
-        "markdown": Format(".md", markdown),
-        "json": Format(".json", json_document),
+        "speedscope": Format(".speedscope.json", _speedscope, frozenset((PHASES, ALL_FRAMES))),
+        "folded": Format(".{metric}.folded", _folded, frozenset((PHASES, METRIC, ALL_FRAMES))),
+        "pstats": Format(".pstats", _pstats, frozenset((PHASES, ALL_FRAMES)), is_text=False),
+        "chrome": Format(".trace.json", _chrome, frozenset((PHASES, ALL_FRAMES))),
+        "pprof": Format(".pb.gz", _pprof, frozenset((PHASES, ALL_FRAMES)), is_text=False),
+        "csv": Format(".{view}.csv", _csv, frozenset((PHASES, VIEW, ALL_FRAMES))),
+        "parquet": Format(".{view}.parquet", _parquet, frozenset((PHASES, VIEW, ALL_FRAMES)), is_text=False),
+        "markdown": Format(".md", _markdown),
+        "json": Format(".json", _json),
     }
 )

@@ -1,4 +1,4 @@
-"""profile.proto, gzipped: time and bytes on the same stacks, with the phase and the module as labels.
+"""profile.proto, gzipped: time and bytes on the same stacks, with phase, module and step as labels.
 
 https://github.com/google/pprof/blob/main/proto/profile.proto
 """
@@ -12,9 +12,10 @@ from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.memory.composition import run_peak
 from llmflame.analysis.tree import Tree
 from llmflame.exports.names import file_name, frame_name, one_line
-from llmflame.exports.protobuf import content, number, numbers
+from llmflame.exports.protobuf import content, number, numbers, varint
 from llmflame.exports.request import Request
 from llmflame.exports.stacks import WholeNumbers, stacks
+from llmflame.exports.steps import Parts, step_parts
 from llmflame.store import metrics
 from llmflame.store.model import Frame, Metric
 from llmflame.store.rows import Space
@@ -30,6 +31,8 @@ TYPES: tuple[tuple[str, Metric], ...] = (
     ("device_held", metrics.DEVICE_HELD),
 )
 UNITS = {"ns": "nanoseconds", "bytes": "bytes"}
+NOTHING = 1e-3
+"""What rounding leaves of a node whose steps account for all of it, in nanoseconds or bytes."""
 SPACES: tuple[Space, ...] = ("host", "device")
 
 
@@ -44,7 +47,7 @@ def pprof(request: Request) -> bytes:
     known = {name for tree, wanted in trees for name in wanted if name in tree.selfs}
     profile = _Profile([pair for pair in TYPES if pair[1].name in known])
     for tree, _ in trees:
-        profile.add(tree)
+        profile.add(tree, step_parts(request, profile.columns) if tree is request.tree else {})
     wall_ns = round(sum(request.tree.selfs.get(metrics.WALL.name, ())))
     title = f"llmflame {request.profile.run.llmflame_version}: {request.title}"
     # Without a time of day the same profile is the same file.
@@ -65,28 +68,41 @@ class _Profile:
         self._frames: dict[Frame, int] = {}
         self._locations: list[bytes] = []
         self._samples: list[bytes] = []
+        self._labels: dict[tuple[str, str | None], bytes] = {}
         self._columns = [_Column(metric.name, WholeNumbers()) for _, metric in types]
         self._types = [
             content(1, number(1, self._string(name)) + number(2, self._string(UNITS[metric.unit])))
             for name, metric in types
         ]
 
-    def add(self, tree: Tree) -> None:
-        """One sample for each node with something of its own."""
+    @property
+    def columns(self) -> list[str]:
+        """The metrics of the sample types."""
+        return [column.name for column in self._columns]
+
+    def add(self, tree: Tree, parts: Parts) -> None:
+        """One sample for each node with something of its own, and each step that speaks for a part of it."""
         empty = [0.0] * len(tree)
         columns = [tree.selfs.get(column.name, empty) for column in self._columns]
-        locations: dict[int, int] = {}
+        locations: dict[int, bytes] = {}
         phases, modules = phases_of(tree), _modules_of(tree)
         for node, path in stacks(tree, columns):
-            values = [
-                own.whole.next(column[node]) for own, column in zip(self._columns, columns, strict=True)
-            ]
             labels = self._label("phase", phases[node]) + self._label("module", modules[node])
             for place in path:
                 if place not in locations:
-                    locations[place] = self._location(tree.frames[place])
-            where = numbers(1, [locations[place] for place in reversed(path)])
-            self._samples.append(content(2, where + numbers(2, values) + labels))
+                    locations[place] = varint(self._location(tree.frames[place]))
+            where = content(1, b"".join([locations[place] for place in reversed(path)]))
+            rest = [column[node] for column in columns]
+            for step, part in parts.get(node, {}).items():
+                self._sample(where, part, labels + self._label("step", str(step)))
+                rest = [whole - own for whole, own in zip(rest, part, strict=True)]
+            if any(value > NOTHING for value in rest):
+                self._sample(where, rest, labels)
+
+    def _sample(self, where: bytes, values: list[float], labels: bytes) -> None:
+        whole = [own.whole.next(value) for own, value in zip(self._columns, values, strict=True)]
+        if any(whole):
+            self._samples.append(content(2, where + numbers(2, whole) + labels))
 
     def encoded(self, comment: str, wall_ns: int) -> bytes:
         """The whole message."""
@@ -111,7 +127,11 @@ class _Profile:
     def _label(self, key: str, value: str | None) -> bytes:
         if not value:
             return b""
-        return content(3, number(1, self._string(key)) + number(2, self._string(one_line(value))))
+        known = self._labels.get((key, value))
+        if known is None:
+            pair = number(1, self._string(key)) + number(2, self._string(one_line(value)))
+            known = self._labels[key, value] = content(3, pair)
+        return known
 
     def _location(self, frame: Frame) -> int:
         """A frame as a function and its one location."""

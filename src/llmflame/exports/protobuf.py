@@ -7,17 +7,16 @@ https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 _VARINT = 0
 _LENGTH = 2
 _WORD = 1 << 64
-_SMALL = tuple(bytes((number,)) for number in range(0x80))
 
 
+@lru_cache(maxsize=1 << 16)
 def varint(value: int) -> bytes:
     """Seven bits a byte, the lowest first; negative numbers as 64 bits."""
-    if 0 <= value < 0x80:
-        return _SMALL[value]
     value %= _WORD
     found = bytearray()
     while value >= 0x80:

@@ -27,7 +27,8 @@ def complete(pid: int, thread: int, start_ns: int, wall_ns: int, tail: str) -> s
 
 def naming(what: str, pid: int, thread: int, name: str) -> str:
     """A name for a process or a thread."""
-    return f'{{"ph":"M","name":"{what}","pid":{pid},"tid":{thread},"args":{{"name":{json.dumps(name)}}}}}'
+    head = f'{{"ph":"M","name":"{what}","cat":"__metadata","pid":{pid},"tid":{thread}'
+    return f'{head},"ts":0,"args":{{"name":{json.dumps(name)}}}}}'
 
 
 def flow(phase: str, number: int, pid: int, thread: int, time_ns: int) -> str:

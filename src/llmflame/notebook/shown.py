@@ -15,10 +15,10 @@ class ShownProfile(Profile):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        from llmflame.analysis.summary import headline
+        from llmflame.analysis.opening import opening
         from llmflame.views.one_line import one_line
 
-        return one_line(headline(self))
+        return one_line(opening(self))
 
     def _repr_html_(self) -> str:
         """The page for a notebook, of a bounded size. Asked for by what can show it, and by nobody else."""

@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -254,8 +254,8 @@ def _columns(kind: type) -> str:
 
 def _rows(db: sqlite3.Connection, kind: type[R], table: str) -> Iterator[R]:
     """The rows of a table; `table` may say their order."""
-    for row in db.execute(f"SELECT {_columns(kind)} FROM {table}"):
-        yield kind(*row)
+    make: Callable[[Iterable[Any]], R] = getattr(kind, "_make", None) or (lambda row: kind(*row))
+    return map(make, db.execute(f"SELECT {_columns(kind)} FROM {table}"))
 
 
 def _numbered(db: sqlite3.Connection, kind: type[R], table: str) -> dict[int, R]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from llmflame.analysis.coverage import phases_of
@@ -14,12 +13,12 @@ from llmflame.analysis.phases import COLD_START, GENERATION
 from llmflame.analysis.top_table import Place, top_places
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
-from llmflame.units import human_time_ns, percent, three_digits
-from llmflame.views.cells import UNKNOWN, bar, cell, frame_name
+from llmflame.units import human_time_ns, percent
+from llmflame.views.cells import bar, cell, frame_name
 from llmflame.views.findings import short_findings
 from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.growth import memory_lines
-from llmflame.views.heading import machine_line, status_lines, title
+from llmflame.views.opening import opening_view
 from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
 from llmflame.views.verdict import verdict
@@ -27,22 +26,20 @@ from llmflame.views.verdict import verdict
 COLD_LIMIT = 5
 BAR_CELLS = 6
 TOP_BAR_CELLS = 10
-HEADLINE_LEAST = 4
-"""Numbers of a request; the cold start's come after them."""
 Document = Mapping[str, Any]
 
 
 def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
     """The summary document and the run's tree (without plumbing) as a screen."""
-    parts: list[RenderableType] = [
-        Paragraph(title(document["subject"])),
-        Paragraph(Text(machine_line(document["machine"]), style="dim")),
-        *status_lines(document["status"], document["reason"]),
-        Text(),
-    ]
+    has_phases = bool(document["phases"])
+    return Group(opening_view(document, has_phases=has_phases), rest_view(document, tree, limit))
+
+
+def rest_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType:
+    """What stands below the opening."""
     if not document["phases"]:
-        return Group(*parts, Text(" Nothing was recorded."))
-    parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
+        return Group()
+    parts: list[RenderableType] = [Text(), _phases(document["phases"])]
     if document["memory"] is not None:
         parts += [Text(), *memory_lines(document["memory"])]
     limits = roofline_lines(document)
@@ -78,57 +75,6 @@ def _heading(text: str, whole_ns: float, samples: float = 0) -> Paragraph:
     return Paragraph(
         Text().append(text, style="bold").append(f"  {human_time_ns(whole_ns)}{by}", style="dim")
     )
-
-
-def _headline(latency: Document) -> RenderableType:
-    """The few numbers that people compare."""
-    tpot = latency["tpot_ms"]
-    spread = ""
-    if tpot["median"] is not None:
-        spread = f"p10 {_ms(tpot['p10'])} – p90 {_ms(tpot['p90'])}, n {tpot['n']:,}"
-    rate = latency["tokens_per_s"]
-    numbers = (
-        ("TTFT", _ms(latency["ttft_ms"]), ""),
-        ("TPOT median", _ms(tpot["median"]), spread),
-        ("Throughput", UNKNOWN if rate is None else f"{_rate(rate)} tok/s", ""),
-        ("E2E", _ms(latency["e2e_ms"]), ""),
-        ("Load", _seconds(latency["load_s"]), ""),
-        ("Import", _seconds(latency["import_s"]), ""),
-    )
-    columns = [
-        GridColumn(name, align="left", drop=number // 4) for number, (name, _, _) in enumerate(numbers)
-    ]
-    tight = Grid(columns, dense=True)
-    tight.add(*(Text(value, style="bold") for _, value, _ in numbers))
-    if not spread:
-        return tight
-    roomy = Grid(columns, list(tight.rows))
-    roomy.add(*(Text(below, style="dim") for _, _, below in numbers))
-    return _Headline(roomy, Group(tight, Paragraph(Text(f"TPOT {spread}", style="dim"))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Headline:
-    """Numbers with what belongs below them, or, where that would cost one of the first four, behind them."""
-
-    roomy: Grid
-    tight: RenderableType
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        fits = len(self.roomy.layout(options.max_width).places) >= HEADLINE_LEAST
-        yield self.roomy if fits else self.tight
-
-
-def _rate(rate: float) -> str:
-    return three_digits(rate) if rate < 1_000 else f"{rate:,.0f}"
-
-
-def _ms(value: float | None) -> str:
-    return UNKNOWN if value is None else human_time_ns(value * 1e6)
-
-
-def _seconds(value: float | None) -> str:
-    return UNKNOWN if value is None else human_time_ns(value * 1e9)
 
 
 def _phases(phases: list[Document]) -> RenderableType:

@@ -11,7 +11,7 @@ from llmflame.analysis.compare.comparison import Comparison
 from llmflame.analysis.compare.figures import Figure
 from llmflame.analysis.compare.interval import BETWEEN_RECORDINGS, CONFIDENCE
 from llmflame.analysis.findings import Finding
-from llmflame.analysis.summary import SUBJECT_FIELDS
+from llmflame.analysis.opening import SUBJECT_FIELDS
 from llmflame.store import metrics
 from llmflame.store.model import Metric
 from llmflame.store.profile import Profile

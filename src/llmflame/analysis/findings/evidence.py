@@ -91,11 +91,13 @@ class Evidence:
 
     def sum(self, chosen: Chosen, metric: str, names: Iterable[str] = GENERATION) -> float:
         """A metric over the nodes that a rule chose, in undisturbed time."""
+        where = self.places
         return sum(
-            cells.get(metric, 0.0)
+            value
             for phase in self.phases(names)
             for node, cells in phase.values.items()
-            if chosen(self.places[node])
+            # Most nodes have nothing of a metric: those need not be looked at.
+            if (value := cells.get(metric)) and chosen(where[node])
         )
 
     def heaviest(

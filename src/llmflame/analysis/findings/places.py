@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from llmflame.store.model import Frame
 from llmflame.store.profile import Profile
@@ -20,9 +20,8 @@ LIBRARIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One node, with what is around it."""
+class Place(NamedTuple):
+    """One node, with what is around it. A plain tuple: a profile has tens of thousands of them."""
 
     frame: Frame
     parent: int | None
@@ -54,21 +53,25 @@ class Place:
 def places(profile: Profile) -> dict[int, Place]:
     """By number of a node. A node's parent has a smaller number."""
     found: dict[int, Place] = {}
+    standard: dict[int, bool] = {}
+    nowhere: frozenset[Any] = frozenset()
     for number, node in profile.nodes.items():
         frame = profile.frames[node.frame]
         above = found.get(node.parent) if node.parent is not None else None
-        module = above.module if above else None
-        operator = above.operator if above else None
-        function = above.function if above else None
-        operators = above.operators if above else frozenset()
-        functions = above.functions if above else frozenset()
+        if above is None:
+            module = operator = function = None
+            operators = functions = nowhere
+        else:
+            _, _, module, operator, function, operators, functions = above
         if frame.kind == "module":
             module = frame.module if frame.module is not None else module
         elif frame.kind == "op":
             operator, operators = frame.name, operators | {frame.name}
         elif frame.kind == "python":
             functions = functions | {(frame.file or "", frame.name)}
-            function = function if _is_standard(frame) else frame
+            if node.frame not in standard:
+                standard[node.frame] = _is_standard(frame)
+            function = function if standard[node.frame] else frame
         found[number] = Place(frame, node.parent, module, operator, function, operators, functions)
     return found
 

@@ -1,0 +1,61 @@
+"""What of the documents a test doesn't run, and why. A line that no document has any more fails the tests.
+
+An author of documents adds here what can't be run on any machine in a second or two: the command as it is
+written, without its comment. Its arguments are still parsed. Everything else in `sh`, `console`, unnamed and
+indented blocks, and in `python` and `sql` blocks, is run; so are commands within a sentence that name a
+profile. Of others there the options must exist. The tests provide every profile that a command names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+RECORDS = "records for minutes: tests/integration does it"
+NEEDS_CUDA = "needs a CUDA device: tests/gpu does it"
+BUILDS = "builds a model without data in a process of its own: tests/planning does it"
+MEASURES = "measures this machine: tests/cli/test_machine_measure.py does it on a small scale"
+SERVES = "starts a server for a browser"
+INSTALLS = "installs packages; that the extras exist is checked"
+MAKES = "runs for minutes; that the target exists is checked"
+BENCHMARK = "runs for minutes; that the file and its options exist is checked"
+NODE = "needs npm's packages; that the script exists is checked"
+ASKS = "asks on a terminal"
+
+ONLY_PARSED: Mapping[str, str] = {
+    "llmflame profile demo": RECORDS,
+    "llmflame profile demo --dtype float32 --device cpu -o demo.llmflame": RECORDS,
+    "llmflame profile meta-llama/Llama-3.2-1B --device cuda --dtype bfloat16": NEEDS_CUDA,
+    "llmflame profile ./checkpoint --prompt-file question.txt --new-tokens 200 --report run.html": RECORDS,
+    "llmflame profile dummy:llama-3.1-8b": RECORDS,
+    "llmflame plan dummy:llama-3.1-8b --device H100 --batch 8 --context 4096": BUILDS,
+    "llmflame plan dummy:llama-3.1-8b --device H100": BUILDS,
+    "llmflame plan ./my-checkpoint --memory 24GB --dtype float16": BUILDS,
+    "llmflame plan demo --device cpu --json": BUILDS,
+    "llmflame machine --measure": MEASURES,
+    "go tool pprof -http=: run.pb.gz": SERVES,
+}
+"""By command."""
+PREFIXES: Mapping[str, str] = {
+    "pip install": INSTALLS,
+    "make ": MAKES,
+    "python benchmarks/": BENCHMARK,
+    "npm ": NODE,
+}
+"""By how a command begins."""
+ONLY_COMPILED: Mapping[str, str] = {
+    "README.md: profile = llmflame.profile(pipeline": "needs a model: tests/integration/test_live.py does it",
+}
+"""Python, by document and how a line of it begins: compiled, and what it uses of llmflame is looked up."""
+EXIT_CODES: Mapping[str, int] = {}
+"""Commands that are shown to fail, with the code that they end with; others end with 0."""
+PLACEHOLDERS: Mapping[str, str] = {
+    "FILE": "run.llmflame",
+    "A": "a.llmflame",
+    "B": "b.llmflame",
+    "MODEL": "demo",
+    "VIEW": "functions",
+    "FORMAT": "speedscope",
+    "METRIC": "wall",
+    "OUT": "out",
+}
+"""What stands for a word in capitals."""
