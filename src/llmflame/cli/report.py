@@ -49,11 +49,12 @@ def write_report(profile: Profile, page: Path, *, all_frames: bool = False) -> N
     from llmflame.analysis.run_tree import build_run_tree
     from llmflame.analysis.summary import summarise
     from llmflame.atomic import write_atomically
-    from llmflame.views.page import PageData, page_memory, render_page
+    from llmflame.views.page import PageData, page_memory, page_sections, render_page
 
     run = build_run_tree(profile)
     tree = with_floors(run.tree, ceilings(profile).best)
     tree = tree if all_frames else without_plumbing(tree)
     title = str(profile.subject.get("model") or profile.path.stem)
-    data = PageData(title, summarise(profile, run), tree, page_memory(profile))
+    sections = page_sections(profile, run.tree, tree)
+    data = PageData(title, summarise(profile, run), tree, page_memory(profile), sections)
     write_atomically(page, render_page(data))

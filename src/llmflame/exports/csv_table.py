@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from llmflame.analysis.functions_table import functions_table
 from llmflame.analysis.kernels_table import kernels_table
+from llmflame.analysis.modules_table import modules_table
 from llmflame.analysis.ops_table import ops_table
 from llmflame.analysis.phases_table import phases_table
 from llmflame.analysis.steps_table import steps_table
@@ -19,6 +20,7 @@ from llmflame.exports.request import Request
 VIEWS: Mapping[str, Callable[[Request], Table]] = {
     "functions": lambda request: functions_table(request.tree, request.phases),
     "ops": lambda request: ops_table(request.run.tree, request.phases),
+    "modules": lambda request: modules_table(request.run.tree, request.phases),
     "kernels": lambda request: kernels_table(request.run.tree, request.phases),
     "phases": lambda request: phases_table(request.profile, request.run.tree, request.phases),
     "steps": lambda request: steps_table(request.profile),

@@ -2,5 +2,6 @@
 
 from llmflame.views.page.memory import PageMemory, page_memory
 from llmflame.views.page.page import PageData, render_page
+from llmflame.views.page.sections import page_sections
 
-__all__ = ["PageData", "PageMemory", "page_memory", "render_page"]
+__all__ = ["PageData", "PageMemory", "page_memory", "page_sections", "render_page"]

@@ -17,6 +17,8 @@ that equal input gives equal output) and written in base64, whose alphabet holds
                 differences in `unit`, from instants on that are differences in microseconds) and bands (the
                 phases of the clean pass); held: null, or a second tree with frames, nodes, metrics and
                 origins as above, whose metrics are the peaks
+    sections    by name, the data of the parts below the graph as `sections.py` gives them, null for none;
+                with strings of their own
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ WHOLE_UNITS = frozenset({"ns", "bytes", "count"})
 
 
 def document(
-    title: str, summary: Mapping[str, object], tree: Tree, memory: PageMemory | None = None
+    title: str,
+    summary: Mapping[str, object],
+    tree: Tree,
+    memory: PageMemory | None = None,
+    sections: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """The page's data as one JSON document."""
     strings = StringTable()
@@ -51,6 +57,7 @@ def document(
         "summary": plain(summary),
         **_columns(tree, strings),
         "memory": None if memory is None else _memory(memory, strings),
+        "sections": plain(sections or {}),
         "strings": strings.values,
     }
 

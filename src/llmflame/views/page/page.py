@@ -31,6 +31,8 @@ class PageData:
     """The whole run: node 0 is the run, its children are the phases."""
     memory: PageMemory | None = None
     """Where the bytes were; None leaves the page's part about memory out."""
+    sections: Mapping[str, object] | None = None
+    """What `page_sections` gives; a section without data isn't there."""
 
 
 def render_page(data: PageData) -> str:
@@ -41,7 +43,7 @@ def render_page(data: PageData) -> str:
         policy=_policy(script, style),
         style=style,
         script=script,
-        data=pack(document(data.title, data.summary, data.tree, data.memory)),
+        data=pack(document(data.title, data.summary, data.tree, data.memory, data.sections)),
     )
 
 
