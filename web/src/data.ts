@@ -20,6 +20,7 @@ export interface RawDocument extends RawTree {
   summary: unknown;
   strings: string[];
   memory?: { facts: unknown; charts: RawCharts; held: RawTree | null } | null;
+  sections?: Record<string, unknown>;
 }
 
 export interface Memory {
@@ -35,6 +36,8 @@ export interface Report {
   summary: unknown;
   tree: CallTree;
   memory: Memory | null;
+  /** By name, what the parts below the graph show. */
+  sections: Readonly<Record<string, unknown>>;
 }
 
 /** base64 of gzip of JSON, without a request: a page opened from a file may make none. */
@@ -59,6 +62,7 @@ export function decode(raw: RawDocument): Report {
       charts: decodeCharts(memory.charts),
       held: memory.held && decodeTree(memory.held, strings),
     },
+    sections: raw.sections ?? {},
   };
 }
 

@@ -42,6 +42,7 @@ def encoded(table: Table, strings: StringTable) -> dict[str, object]:
                 "name": column.name,
                 "unit": column.unit,
                 "label": column.label,
+                "shown": column.shown,
                 "values": _values((row[place] for row in rows), column.unit, strings),
             }
             for place, column in enumerate(table.columns)
