@@ -48,7 +48,7 @@ export class Sections {
     };
     for (const { id, title, make } of SECTIONS) {
       if (data[id] == null) continue;
-      const place = el("section", { id, class: "part", "aria-labelledby": `${id}-title` });
+      const place = el("section", { id, class: "sheet", "aria-labelledby": `${id}-title` });
       host.append(place);
       const section = make({
         place,

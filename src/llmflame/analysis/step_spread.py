@@ -18,7 +18,9 @@ MAD_TO_SIGMA = 1.4826
 Croux, "Alternatives to the Median Absolute Deviation", JASA 1993)."""
 NEARBY = 15
 """Steps before and after, in the same repetition, whose median a step is compared with: neither a longer
-key/value cache nor a slow repetition is an outlier."""
+key/value cache nor a slow repetition is an outlier. At a repetition's ends as many as there are on the
+shorter side, lest growth be taken for one, but not less than `FEWEST_NEARBY`."""
+FEWEST_NEARBY = 3
 LEAST_EXCESS = 0.02
 """Of that median: a machine so quiet that 3 deviations are less has no outliers worth a look."""
 FEWEST = 8
@@ -65,7 +67,8 @@ def step_spread(profile: Profile) -> StepSpread | None:
     if not spans:
         return None
     walls = sorted(span.wall_ns for span in spans)
-    usual = _usual(spans)
+    near = _near(spans)
+    usual = {number: round(median(one.wall_ns for one in around)) for number, around in near.items()}
     excess = [span.wall_ns - usual[span.id] for span in spans]
     limit = None
     if len(spans) >= FEWEST:
@@ -74,7 +77,7 @@ def step_spread(profile: Profile) -> StepSpread | None:
         limit = round(max(DEVIATIONS * deviation, LEAST_EXCESS * median(walls)))
     grown = _grown(spans)
     found = [
-        _outlier(span, spans, usual[span.id], grown)
+        _outlier(span, near[span.id], usual[span.id], grown)
         for span, more in zip(spans, excess, strict=True)
         if limit is not None and more > limit
     ]
@@ -96,15 +99,15 @@ def percentile(ordered: Sequence[int], share: float) -> int:
     return ordered[max(ceil(share * len(ordered)), 1) - 1]
 
 
-def _usual(spans: Sequence[SpanRow]) -> dict[int, int]:
-    """By span, the median of the steps around it in its repetition, its own among them."""
-    usual = {}
+def _near(spans: Sequence[SpanRow]) -> dict[int, list[SpanRow]]:
+    """By span, the steps around it in its repetition, itself among them."""
+    found = {}
     for repetition in {span.repetition for span in spans}:
         own = [span for span in spans if span.repetition == repetition]
         for place, span in enumerate(own):
-            near = own[max(place - NEARBY, 0) : place + NEARBY + 1]
-            usual[span.id] = round(median(one.wall_ns for one in near))
-    return usual
+            reach = max(min(NEARBY, place, len(own) - 1 - place), FEWEST_NEARBY)
+            found[span.id] = own[max(place - reach, 0) : place + reach + 1]
+    return found
 
 
 def _grown(spans: Sequence[SpanRow]) -> dict[int, dict[str, int]]:
@@ -123,9 +126,9 @@ def _grown(spans: Sequence[SpanRow]) -> dict[int, dict[str, int]]:
 
 
 def _outlier(
-    span: SpanRow, spans: Sequence[SpanRow], usual: int, grown: dict[int, dict[str, int]]
+    span: SpanRow, around: Sequence[SpanRow], usual: int, grown: dict[int, dict[str, int]]
 ) -> Outlier:
-    near = [one for one in spans if one.id != span.id and abs((one.step or 0) - (span.step or 0)) <= NEARBY]
+    near = [one for one in around if one.id != span.id]
     own, others = _parts(span), [_parts(one) for one in near]
     parts = {}
     for name, value in own.items():

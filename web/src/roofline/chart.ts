@@ -3,10 +3,10 @@
 import { el } from "../dom";
 import { formatFlop } from "../format";
 import { shape } from "../svg";
-import { along, apart, decades, isDrawn, type Ceiling, type Decades, type Point } from "./model";
+import { along, decades, isDrawn, type Ceiling, type Decades, type Point } from "./model";
 
-const LEFT = 70;
-const RIGHT = 14;
+const LEFT = 84;
+const RIGHT = 22;
 const TOP = 12;
 const BOTTOM = 40;
 const WORDS = 13;
@@ -64,7 +64,7 @@ export function drawRoofline(drawn: Drawn, events: PointEvents): SVGElement {
       events,
     ),
   );
-  drawing.append(...marks, ...names(points.slice(0, LABELLED), x, y, radius, width));
+  drawing.append(...marks, ...names(points, x, y, radius, width));
   return drawing;
 }
 
@@ -83,7 +83,7 @@ function grid(across: Decades, up: Decades, x: Place, y: Place, { width, height 
   for (let power = up.from; power <= up.to; power++) {
     const at = y(10 ** power);
     found.push(shape("path", { class: "axis-line", d: `M${LEFT} ${at}H${width - RIGHT}` }));
-    found.push(shape("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, perSecond(10 ** power)));
+    found.push(shape("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, tick(power)));
   }
   const middle = (LEFT + width - RIGHT) / 2;
   found.push(
@@ -111,7 +111,7 @@ function limits(bandwidths: readonly Ceiling[], compute: readonly Ceiling[], axe
     found.push(shape("path", { class: lineClass(ceiling), d: `M${x(from)} ${y(ceiling.rate)}H${x(right)}` }));
     words.push({
       text: `${ceiling.dtype} ${perSecond(ceiling.rate)}, ${ceiling.origin}`,
-      y: y(ceiling.rate) - 5,
+      y: y(ceiling.rate) + (ceiling.origin === "measured" ? WORDS : -5),
       ceiling,
     });
   }
@@ -126,19 +126,16 @@ function limits(bandwidths: readonly Ceiling[], compute: readonly Ceiling[], axe
       }),
     );
   }
-  const placed = apart(
-    words.map((word) => word.y),
-    WORDS,
-  );
-  words.forEach(({ text, ceiling }, at) =>
-    found.push(
-      shape(
-        "text",
-        { class: ceiling.own ? "" : "faint", x: width - RIGHT, y: placed[at], "text-anchor": "end" },
-        text,
-      ),
-    ),
-  );
+  // The own dtype's words come first; of the others those that find room.
+  const taken: number[] = [];
+  for (const { text, ceiling, y: at } of words.sort(
+    (a, b) => Number(b.ceiling.own) - Number(a.ceiling.own),
+  )) {
+    if (taken.some((other) => Math.abs(other - at) < WORDS)) continue;
+    taken.push(at);
+    const look = { class: ceiling.own ? "" : "faint", x: width - RIGHT, y: at, "text-anchor": "end" };
+    found.push(shape("text", look, text));
+  }
   return found;
 }
 
@@ -190,26 +187,38 @@ function names(
   radius: (point: Point) => number,
   width: number,
 ): SVGElement[] {
-  const taken: { left: number; right: number; y: number }[] = [];
+  const taken = points.map((point) => {
+    const [at, size] = [x(point.intensity ?? 1), radius(point)];
+    return { of: point, left: at - size, right: at + size, y: y(point.flop_per_s ?? 1) + SIDES };
+  });
   const found: SVGElement[] = [];
-  for (const point of points) {
+  for (const point of points.slice(0, LABELLED)) {
     const text = point.name.length > 28 ? `…${point.name.slice(-27)}` : point.name;
     const long = text.length * LETTER;
     const [at, height] = [x(point.intensity ?? 1), y(point.flop_per_s ?? 1) + SIDES];
     const right = at + radius(point) + SIDES;
     const left = right + long < width ? right : at - radius(point) - SIDES - long;
     const free = !taken.some(
-      (other) => Math.abs(other.y - height) < WORDS && other.left < left + long && left < other.right,
+      (other) =>
+        other.of !== point &&
+        Math.abs(other.y - height) < WORDS &&
+        other.left < left + long &&
+        left < other.right,
     );
     if (!free || left < LEFT) continue;
-    taken.push({ left, right: left + long, y: height });
+    taken.push({ of: point, left, right: left + long, y: height });
     found.push(shape("text", { class: "name", x: left, y: height }, text));
   }
   return found;
 }
 
 export function perSecond(rate: number): string {
-  return `${formatFlop(rate).replace(/(\d)\.?0+(\D)/, (all: string, digit: string, rest: string) => (all.includes(".") ? digit + rest : all))}/s`;
+  return `${formatFlop(rate)}/s`;
+}
+
+/** A whole power of ten needs no digits behind the point. */
+function tick(power: number): string {
+  return perSecond(10 ** power).replace(/\.0+(?=\D)/, "");
 }
 
 function decimal(power: number): string {

@@ -79,6 +79,15 @@ export function reachable(ceilings: readonly Ceiling[], intensity: number): numb
   return Math.min(bandwidth * intensity, compute ?? Infinity);
 }
 
+/** The ceilings in words, the fastest first. */
+export function ceilingsInWords(ceilings: readonly Ceiling[], format: (rate: number) => string): string {
+  return ceilings
+    .filter(({ dtype }) => dtype !== null)
+    .sort((a, b) => b.rate - a.rate)
+    .map(({ dtype, rate, origin }) => `${dtype} ${format(rate)} (${origin})`)
+    .join(", ");
+}
+
 /** The same points as rows, for who reads rather than looks. */
 export function asTable({ ceilings }: Roofline, shown: readonly Point[]): Table {
   const share = (point: Point): number | null => {
@@ -109,15 +118,4 @@ export function asTable({ ceilings }: Roofline, shown: readonly Point[]): Table 
     leftOut: 0,
     notes: [],
   };
-}
-
-/** Where words go so that none lies on another: each as near above or below its own height as there is room. */
-export function apart(heights: readonly number[], room: number): number[] {
-  const order = heights.map((_, at) => at).sort((a, b) => heights[a] - heights[b]);
-  const placed = [...heights];
-  for (let at = 1; at < order.length; at++) {
-    const [above, here] = [order[at - 1], order[at]];
-    placed[here] = Math.max(placed[here], placed[above] + room);
-  }
-  return placed;
 }

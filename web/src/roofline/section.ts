@@ -5,7 +5,15 @@ import { digits, formatBytes, formatCount, formatFlop, formatNs, formatShare } f
 import { header, type Section, type SectionContext, type SectionKind } from "../section";
 import { Grid, type GridState } from "../tables/grid";
 import { drawRoofline, keyOf, perSecond } from "./chart";
-import { asTable, decodeRoofline, isDrawn, reachable, type Point, type Roofline } from "./model";
+import {
+  asTable,
+  ceilingsInWords,
+  decodeRoofline,
+  isDrawn,
+  reachable,
+  type Point,
+  type Roofline,
+} from "./model";
 
 const WIDE = 700;
 const TALL = 400;
@@ -156,6 +164,7 @@ class RooflineView implements Section {
     const names = [...new Set(this.shown.filter(isDrawn).map(({ name }) => name))];
     const phases = [...new Set(this.shown.filter(isDrawn).map(({ phase }) => phase))];
     this.key.replaceChildren(keyOf(names, this.by, phases));
+    if (all) this.key.append(el("p", { class: "aside" }, `${ceilingsInWords(ceilings, perSecond)}.`));
   }
 
   private drawTable(): void {

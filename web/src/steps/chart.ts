@@ -1,7 +1,7 @@
 /** Steps from left to right: the median and what lies between the repetitions, marks, and a cursor. */
 
 import { shape } from "../svg";
-import { ticks, type Steps } from "./model";
+import { growthOf, ticks, type Steps } from "./model";
 
 export interface Frame {
   readonly width: number;
@@ -33,7 +33,7 @@ export function drawTimes(
   format: (ns: number) => string,
 ): SVGElement {
   const most = Math.max(...steps.high, ...steps.outliers.map(({ wall_ns }) => wall_ns)) * 1.05;
-  const { drawing, scale } = axes(steps, frame, most, format);
+  const { drawing, scale } = axes(steps, frame, { from: 0, to: most }, format, ticks(0, most, 4));
   const up = steps.index.map((step, at) => `${scale.x(step)} ${scale.y(steps.high[at])}`);
   const down = steps.index.map((step, at) => `${scale.x(step)} ${scale.y(steps.low[at])}`);
   if (steps.repetitions > 1)
@@ -67,11 +67,18 @@ export function drawMemory(
   cursor: number,
   format: (bytes: number) => string,
 ): SVGElement {
-  const values = steps.memory.flatMap(({ values: own }) => own.filter((value) => value !== null));
-  const { drawing, scale } = axes(steps, frame, Math.max(1, ...values) * 1.05, format, 2);
-  steps.memory.forEach(({ values: own }, at) =>
-    drawing.append(line(steps.index, own, scale, `memory m${at}`)),
+  const lines = steps.memory.map(({ values }) => growthOf(values));
+  const known = lines.flatMap((values) => values.filter((value) => value !== null));
+  const [least, most] = [Math.min(0, ...known), Math.max(1, ...known)];
+  const room = (most - least) * 0.06;
+  const { drawing, scale } = axes(
+    steps,
+    frame,
+    { from: least - (least < 0 ? room : 0), to: most + room },
+    format,
+    roundBytes(least, most),
   );
+  lines.forEach((values, at) => drawing.append(line(steps.index, values, scale, `memory m${at}`)));
   if (cursor >= 0) drawing.append(cursorAt(scale.x(steps.index[cursor]), frame));
   return drawing;
 }
@@ -89,7 +96,7 @@ export function drawHistogram(steps: Steps, frame: Frame, format: (ns: number) =
     const height = (count / most) * (floor - TOP - 14);
     const [from, to] = [x(edges[at]), x(edges[at + 1])];
     const bar = shape("rect", {
-      class: "bar",
+      class: "bin",
       x: from,
       y: floor - height,
       width: Math.max(1, to - from - 1),
@@ -121,6 +128,14 @@ export function drawHistogram(steps: Steps, frame: Frame, format: (ns: number) =
   return drawing;
 }
 
+/** Two or three lines at powers of two, which are round in binary units. */
+function roundBytes(least: number, most: number): number[] {
+  const step = 2 ** Math.ceil(Math.log2(Math.max(1, (most - least) / 2)));
+  const lines = [];
+  for (let at = Math.ceil(least / step); at * step <= most; at++) lines.push(at * step);
+  return lines;
+}
+
 function plot({ width, height }: Frame): SVGElement {
   return shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
 }
@@ -133,20 +148,20 @@ function ends({ index }: Steps): [number, number] {
 function axes(
   steps: Steps,
   frame: Frame,
-  most: number,
+  { from, to }: { from: number; to: number },
   format: (value: number) => string,
-  lines = 4,
+  lines: readonly number[],
 ): { drawing: SVGElement; scale: Scale } {
   const drawing = plot(frame);
   const [first, last] = ends(steps);
   const [left, right, floor] = [LEFT, frame.width - RIGHT, frame.height - BOTTOM];
   const scale: Scale = {
     x: (step) => round(left + ((step - first) / (last - first)) * (right - left)),
-    y: (value) => round(floor - (value / most) * (floor - TOP)),
+    y: (value) => round(floor - ((value - from) / (to - from)) * (floor - TOP)),
     left,
     right,
   };
-  for (const value of ticks(0, most, lines)) {
+  for (const value of lines) {
     const y = scale.y(value);
     drawing.append(shape("path", { class: "axis-line", d: `M${left} ${y}H${right}` }));
     drawing.append(shape("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, format(value)));

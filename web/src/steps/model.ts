@@ -31,6 +31,7 @@ interface RawSteps {
   deviations: number;
   outliers: Outlier[];
   outlier_count: number;
+  requests_shown: number;
 }
 
 /** One line over the steps: memory, where it is known. */
@@ -55,12 +56,14 @@ export interface Steps {
   readonly anatomy: readonly (string | null)[];
   readonly memory: readonly Line[];
   readonly notes: readonly string[];
+  /** Of how many requests the timeline has a window. */
+  readonly requests: number;
 }
 
 const MEMORY: [string, string][] = [
-  ["rss_bytes", "host, resident"],
-  ["device_bytes", "device, in use"],
-  ["device_peak_bytes", "device, peak in the step"],
+  ["rss_bytes", "resident on the host"],
+  ["device_bytes", "in use on the device"],
+  ["device_peak_bytes", "at the step's peak on the device"],
 ];
 
 export function decodeSteps(raw: unknown): Steps {
@@ -85,6 +88,7 @@ export function decodeSteps(raw: unknown): Steps {
     anatomy: anatomy.map((value) => (typeof value === "string" ? value : null)),
     memory: memory.filter(({ values }) => values.some((value) => value !== null)),
     notes,
+    requests: (raw as RawSteps).requests_shown,
   };
 }
 
@@ -106,6 +110,14 @@ const COUNTS: Record<string, (value: number) => string> = {
 /** A part that makes up less of the excess isn't worth a word. */
 const LEAST_PART = 0.05;
 
+/** What every step has more of now and then, by what is counted. */
+const LEAST: Record<string, number> = {
+  minor_faults: 16,
+  read_bytes: 1 << 16,
+  rss_bytes: 1 << 16,
+  device_bytes: 1 << 16,
+};
+
 /** What was more than in the steps around it: the parts of its time first, the largest first. */
 export function differencesOf(outlier: Outlier): string[] {
   const excess = outlier.wall_ns - outlier.usual_ns;
@@ -113,10 +125,23 @@ export function differencesOf(outlier: Outlier): string[] {
     .filter(([, ns]) => ns > LEAST_PART * excess)
     .sort(([, a], [, b]) => b - a)
     .map(([name, ns]) => `${formatNs(ns)} ${PARTS[name] ?? printable(name)}`);
-  const counts = Object.entries(outlier.counts).map(([name, value]) =>
-    (COUNTS[name] ?? ((count: number): string => `${formatCount(count)} ${printable(name)}`))(value),
-  );
+  const counts = Object.entries(outlier.counts)
+    .filter(([name, value]) => value >= (LEAST[name] ?? 1))
+    .map(([name, value]) =>
+      (COUNTS[name] ?? ((count: number): string => `${formatCount(count)} ${printable(name)}`))(value),
+    );
   return [...parts, ...counts];
+}
+
+/** Did it take so much memory that the part about memory may say why? */
+export function tookMemory({ counts }: Outlier): boolean {
+  return ["rss_bytes", "device_bytes"].some((name) => (counts[name] ?? 0) >= LEAST[name]);
+}
+
+/** What is held more than at the first step: a line from nothing shows growth that is small beside the whole. */
+export function growthOf(values: readonly (number | null)[]): (number | null)[] {
+  const first = values.find((value) => value !== null) ?? 0;
+  return values.map((value) => (value === null ? null : value - first));
 }
 
 /** Steps of 1, 2 or 5 times a power of ten, from nothing or `least` to at least `most`. */

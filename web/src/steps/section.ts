@@ -5,7 +5,7 @@ import { clip, formatBytes, formatCount, formatNs } from "../format";
 import { header, type Section, type SectionContext, type SectionKind } from "../section";
 import { Grid } from "../tables/grid";
 import { drawHistogram, drawMemory, drawTimes, stepAt } from "./chart";
-import { decodeSteps, differencesOf, nearest, type Outlier, type Steps } from "./model";
+import { decodeSteps, differencesOf, nearest, tookMemory, type Outlier, type Steps } from "./model";
 
 const TALL = 200;
 const LOW = 110;
@@ -83,12 +83,7 @@ class StepsView implements Section {
       anatomy.some((what) => what !== null && !what.includes("traced"))
         ? item("anchored", "timed by module there")
         : null,
-      ...memory.map(({ label }, at) =>
-        item(
-          `memory m${at}`,
-          `${label} at the step's end`.replace(/peak in the step at.*/, "peak in the step"),
-        ),
-      ),
+      ...memory.map(({ label }, at) => item(`memory m${at}`, `${label}, since the first step`)),
     );
   }
 
@@ -193,7 +188,7 @@ class StepsView implements Section {
       return el("p", { class: "aside" }, "Too few steps to tell which of them are outliers.");
     const rule =
       `more than ${formatNs(spread.limit_ns)} (${deviations} deviations of such differences, or 2 % of the ` +
-      "median) above the median of the 15 steps before and after";
+      "median) above the median of the 15 steps before and after, fewer near the ends";
     if (outliers.length === 0) return el("p", { class: "aside" }, `No step took ${rule}.`);
     const items = outliers.map((outlier) => this.outlier(outlier));
     const rest = items.slice(FIRST_OUTLIERS);
@@ -219,7 +214,7 @@ class StepsView implements Section {
 
   private outlier(outlier: Outlier): HTMLElement {
     const { wishes } = this.context;
-    const { step, repetition, wall_ns, usual_ns, counts } = outlier;
+    const { step, repetition, wall_ns, usual_ns } = outlier;
     const which = this.steps.repetitions > 1 ? ` of request ${repetition + 1}` : "";
     const name = button(`Step ${step}${which}`, { class: "link" }, () => {
       this.choose(nearest(this.steps.index, step));
@@ -227,7 +222,6 @@ class StepsView implements Section {
       this.plot.focus({ preventScroll: true });
     });
     const different = differencesOf(outlier);
-    const memory = "rss_bytes" in counts || "device_bytes" in counts;
     return el(
       "li",
       {},
@@ -236,10 +230,10 @@ class StepsView implements Section {
       different.length > 0
         ? `: ${clip(different.join(", "), 300)}. `
         : ". Nothing that the profile counts was different. ",
-      memory && wishes.has("memory")
+      tookMemory(outlier) && wishes.has("memory")
         ? button("Memory", { class: "quiet" }, () => wishes.goToSection("memory"))
         : null,
-      wishes.has("timeline")
+      wishes.has("timeline") && repetition < this.steps.requests
         ? button("When", { class: "quiet", title: "In the timeline of its request" }, () =>
             wishes.goToSection("timeline", {
               window: `request.${repetition + 1}`,

@@ -81,8 +81,11 @@ export class Grid {
     this.drawRows();
   }
 
+  /** What a row is comes first: on a narrow screen the rest is out of sight. */
   private get columns(): readonly Column[] {
-    return this.table.columns.filter(({ shown }) => shown);
+    const shown = this.table.columns.filter((column) => column.shown);
+    const name = shown.find(({ unit }) => unit === "text");
+    return name === undefined ? shown : [name, ...shown.filter((column) => column !== name)];
   }
 
   private set(change: Partial<GridState>): void {

@@ -122,6 +122,14 @@ export class Timeline {
     this.causes = [...new Set(raw.windows.flatMap(({ gaps }) => gaps?.cause ?? []))];
   }
 
+  /** What is shown at first: a decode step, else a request. */
+  get first(): number {
+    const found = [/^decode\./, /^request/].map((id) =>
+      this.windows.findIndex((window) => id.test(window.id)),
+    );
+    return found.find((at) => at >= 0) ?? 0;
+  }
+
   frame(node: number): EventFrame {
     return this.frames[this.frameOf[node]];
   }

@@ -70,10 +70,8 @@ class TimelineView implements Section {
   restore(): void {
     const { state } = this.context;
     const { windows } = this.timeline;
-    this.window = Math.max(
-      0,
-      windows.findIndex(({ id }) => id === state.get("window")),
-    );
+    const known = windows.findIndex(({ id }) => id === state.get("window"));
+    this.window = known >= 0 ? known : this.timeline.first;
     const shown = windows[this.window];
     this.choice.value = shown.id;
     this.selected = this.spotOf(state.get("at"));

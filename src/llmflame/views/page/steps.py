@@ -10,6 +10,7 @@ from llmflame.analysis.tables import Table
 from llmflame.store.profile import Profile
 from llmflame.views.page.document import StringTable
 from llmflame.views.page.tables import encoded
+from llmflame.views.page.timeline import MOST_REQUESTS
 
 MOST_STEPS = 4_096
 """That the page draws one by one; of more, every k-th, those of the anatomy pass and the slowest."""
@@ -33,6 +34,7 @@ def step_data(profile: Profile) -> dict[str, object] | None:
         "deviations": DEVIATIONS,
         "outliers": outliers[:MOST_OUTLIERS],
         "outlier_count": len(outliers),
+        "requests_shown": MOST_REQUESTS,
     }
 
 

@@ -24,7 +24,7 @@ MOST_EVENTS = 120_000
 """Slices, works and spans of a page, about 3 bytes each in it: windows that don't fit are left out whole, the
 shortest first, and named."""
 MOST_READINGS = 600
-MOST_REQUESTS = 3
+MOST_REQUESTS = 8
 DEVICE = ("device_allocated_bytes", "device_used_bytes")
 
 
