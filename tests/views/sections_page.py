@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmflame.cli.report import write_report
-from llmflame.store.profile import read_profile
+from llmflame.store.profile import Profile, read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.views.browsing import Open, settle
@@ -23,11 +23,17 @@ def open_sections(browser: Any, tmp_path: Path) -> Iterator[Open]:
     requests: list[str] = []
 
     def open_it(
-        fragment: str = "", *, gpu: bool = True, width: int = 1440, scheme: str = "light", **how: Any
+        fragment: str = "",
+        *,
+        gpu: bool = True,
+        width: int = 1440,
+        scheme: str = "light",
+        change: Callable[[Profile], Profile] = lambda profile: profile,
+        **how: Any,
     ) -> Any:
         profile = (handmade_gpu if gpu else handmade)(tmp_path / f"{len(contexts)}.llmflame", **how)
         file = tmp_path / f"{len(contexts)}.html"
-        write_report(read_profile(profile), file)
+        write_report(change(read_profile(profile)), file)
         context = browser.new_context(
             viewport={"width": width, "height": 900}, reduced_motion="reduce", color_scheme=scheme
         )

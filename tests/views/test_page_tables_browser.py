@@ -88,8 +88,12 @@ def test_without_a_clipboard_the_text_lies_selected(open_sections: Open) -> None
     )
     page.click("#tables .copy")
     page.wait_for_selector("#tables textarea")
-    field = "() => { const a = document.activeElement; return [a.tagName, a.selectionEnd - a.selectionStart, a.value.length] }"
-    tag, chosen, length = page.evaluate(field)
+    tag, chosen, length = page.evaluate(
+        """() => {
+            const field = document.activeElement;
+            return [field.tagName, field.selectionEnd - field.selectionStart, field.value.length];
+        }"""
+    )
     assert tag == "TEXTAREA" and chosen == length > 100
     assert "press Ctrl+C" in text(page, "#tables output")
     page.click("#tables button:has-text('Close')")

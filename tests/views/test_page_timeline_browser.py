@@ -164,7 +164,8 @@ def test_hostile_names_do_nothing(open_sections: Open) -> None:
     name = '</script><img src=x onerror="window.__pwned=1">'
     page = open_sections(name=name, kernel=name)
     keys(page, "ArrowDown", "ArrowDown")
-    assert "onerror" in text(page, "#timeline .readout")
+    assert "<script>" in text(page, "#timeline .readout")
+    page.click("#timeline .readout button:has-text('Show in the graph')")
     assert page.evaluate("() => window.__pwned === undefined && document.querySelector('img') === null")
 
 
