@@ -17,6 +17,7 @@ const FONT =
   '11px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 const SANS = '11px ui-sans-serif, system-ui, "Segoe UI", Roboto, Arial, sans-serif';
 const TICK_EVERY = 130;
+const USUAL_LETTER = 6.6;
 
 /** Where a lane lies, from the top of the drawing. */
 export interface Band {
@@ -77,10 +78,12 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture): void
   context.textBaseline = "middle";
   const bands = bandsOf(lanes);
   axis(context, picture);
+  context.font = FONT;
+  const brush: Brush = { letter: context.measureText("m").width || USUAL_LETTER, colours: new Map() };
   lanes.forEach((lane, at) => {
     const band = bands[at];
     if (lane.curve !== null) curve(context, picture, lane, band);
-    lane.rows.forEach((row, depth) => boxes(context, picture, lane, row, band.rows + depth * ROW));
+    lane.rows.forEach((row, depth) => boxes(context, picture, brush, lane, row, band.rows + depth * ROW));
     title(context, picture, lane, band);
   });
   for (const [spot, loud] of [
@@ -89,6 +92,12 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture): void
   ] as const)
     if (spot !== null) outline(context, picture, bands, spot, loud);
   links(context, picture, bands);
+}
+
+/** What each box needs and none should make anew. */
+interface Brush {
+  readonly letter: number;
+  readonly colours: Map<string, string>;
 }
 
 function place({ from, to, width }: Picture, time: number): number {
@@ -156,19 +165,28 @@ function curve(context: CanvasRenderingContext2D, picture: Picture, lane: Lane, 
   context.globalAlpha = 1;
 }
 
-function boxes(context: CanvasRenderingContext2D, picture: Picture, lane: Lane, row: Row, top: number): void {
+function boxes(
+  context: CanvasRenderingContext2D,
+  picture: Picture,
+  brush: Brush,
+  lane: Lane,
+  row: Row,
+  top: number,
+): void {
   const { from, to, width, ink, timeline } = picture;
   context.font = FONT;
+  let last = "";
   for (const { x, width: wide, at } of strokesOf(row, from, to, width)) {
     const left = Math.max(0, x);
     const right = Math.min(width, x + wide);
     const gap = wide > 3 ? 1 : 0;
-    context.fillStyle = at < 0 ? merged(lane, ink) : colour(picture, lane, row.what[at]);
+    const fill = at < 0 ? merged(lane, ink) : colour(picture, brush, lane, row.what[at]);
+    if (fill !== last) context.fillStyle = last = fill;
     context.fillRect(left, top, Math.max(right - left - gap, 0.5), ROW - 2);
     if (at < 0 || right - left < MIN_TEXT) continue;
     const name = lane.kind === "idle" ? timeline.causes[row.what[at]] : timeline.frame(row.what[at]).name;
-    context.fillStyle = ink.text;
-    write(context, name, left + PAD, top + ROW / 2 - 1, right - left - 2 * PAD);
+    context.fillStyle = last = ink.text;
+    write(context, brush, name, left + PAD, top + ROW / 2 - 1, right - left - 2 * PAD);
   }
 }
 
@@ -176,17 +194,30 @@ function merged({ kind }: Lane, ink: Ink): string {
   return kind === "stream" || kind === "idle" ? ink.faint : ink.hidden;
 }
 
-function colour({ timeline, scheme }: Picture, { kind }: Lane, what: number): string {
-  if (kind === "idle") return causeColour(timeline.causes[what], scheme);
-  const frame = timeline.frame(what);
-  if (frame.kind === "phase") return phaseColour(frame.name, scheme);
-  if (kind === "spans") return kindColour("phase", scheme);
-  return kindColour(frame.kind, scheme);
+function colour({ timeline, scheme }: Picture, { colours }: Brush, { kind }: Lane, what: number): string {
+  const frame = kind === "idle" ? null : timeline.frame(what);
+  const cause = timeline.causes[what];
+  const key =
+    frame === null ? cause : frame.kind === "phase" ? `phase ${frame.name}` : `${kind} ${frame.kind}`;
+  let found = colours.get(key);
+  if (found === undefined) {
+    if (frame === null) found = causeColour(cause, scheme);
+    else if (frame.kind === "phase") found = phaseColour(frame.name, scheme);
+    else found = kindColour(kind === "spans" ? "phase" : frame.kind, scheme);
+    colours.set(key, found);
+  }
+  return found;
 }
 
 /** Fixed letters: as many as there is room for. */
-function write(context: CanvasRenderingContext2D, text: string, x: number, y: number, room: number): void {
-  const letter = context.measureText("m").width || 6.6;
+function write(
+  context: CanvasRenderingContext2D,
+  { letter }: Brush,
+  text: string,
+  x: number,
+  y: number,
+  room: number,
+): void {
   const count = Math.floor(room / letter);
   if (count < 2) return;
   context.fillText(text.length <= count ? text : `${text.slice(0, count - 1)}…`, x, y);
