@@ -23,6 +23,7 @@ await build({
   absWorkingDir: here,
   entryPoints: { page: "src/page.css" },
   outdir: target,
+  bundle: true,
   minify: true,
   charset: "ascii",
   target: ["chrome111", "firefox113", "safari16.4"],

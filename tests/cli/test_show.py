@@ -16,7 +16,19 @@ from tests.handmade import MS, PHASE_MS, RUN_MS, handmade
 
 SCHEMA = json.loads((Path(__file__).parent / "show_json.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-TABLES = ["phases", "tree", "ops", "functions", "steps", "kernels", "idle", "roofline", "load", "machine"]
+TABLES = [
+    "phases",
+    "tree",
+    "ops",
+    "functions",
+    "modules",
+    "steps",
+    "kernels",
+    "idle",
+    "roofline",
+    "load",
+    "machine",
+]
 RUNS: list[dict[str, Any]] = [
     {},
     {"until": "clean", "status": "failed", "reason": "RuntimeError: boom"},

@@ -19,8 +19,10 @@ import { drawLimit } from "./limit";
 import { MemoryView } from "./memory";
 import { peakOf } from "./metrics";
 import { Model } from "./model";
+import { drawNav } from "./nav";
 import { drawPhases, phasesOf, type Phase } from "./phases";
 import { placeOf } from "./place";
+import { Sections } from "./sections";
 import { TreeSource } from "./source";
 import type { ViewState } from "./state";
 import { FrameTable } from "./table";
@@ -36,6 +38,7 @@ export class App {
   private readonly tooltip: Tooltip;
   private readonly table: FrameTable;
   private readonly memory: MemoryView;
+  private readonly sections: Sections;
   private readonly phases: Phase[];
   private readonly facts: Facts;
   private readonly help = byId<HTMLDialogElement>("help");
@@ -72,6 +75,15 @@ export class App {
       pick: (node) => this.zoomTo(node, node),
     });
     this.table = new FrameTable(byId("table"), (row) => this.select(row.node));
+    const around = {
+      goToFrame: (words: string) => this.goToPlace(words),
+      speak: (words: string) => (byId("spoken").textContent = words),
+      remember: () => this.remember(false),
+      tooltip: this.tooltip,
+    };
+    this.sections = new Sections(byId("sections"), report.sections, around, location.hash);
+    this.sections.recolour(this.theme.scheme);
+    drawNav(byId("nav"), this.sections.titles);
     byId("help-open").addEventListener("click", () => this.help.showModal());
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("beforeprint", () => this.onPaper(true));
@@ -85,7 +97,8 @@ export class App {
   }
 
   private restore(): void {
-    if (this.drawn && location.hash.replace(/^#/, "") === this.model.fragment()) return;
+    if (this.drawn) this.sections.restore(location.hash);
+    if (this.drawn && this.sections.places.without(location.hash) === this.model.fragment()) return;
     this.drawn = true;
     this.model.restore(location.hash);
     this.refresh(false);
@@ -273,7 +286,7 @@ export class App {
   }
 
   private remember(asStep: boolean): void {
-    const fragment = this.model.fragment();
+    const fragment = this.sections.places.join(this.model.fragment());
     try {
       if (asStep) history.pushState(null, "", `#${fragment}`);
       else history.replaceState(null, "", `#${fragment}`);
@@ -309,6 +322,7 @@ export class App {
   private recolour(): void {
     this.chart.recolour(this.theme.ink());
     this.memory.recolour(this.theme.scheme);
+    this.sections.recolour(this.theme.scheme);
     this.refresh(false);
   }
 

@@ -15,6 +15,7 @@ import {
 import { printable } from "./data";
 import { el, styled } from "./dom";
 import { formatBytes, formatNs } from "./format";
+import { shape } from "./svg";
 import type { Tooltip } from "./tooltip";
 
 const SIZE = 1000;
@@ -225,12 +226,6 @@ export class MemoryChart {
     const which = band?.request != null && requests ? ` of request ${band.request + 1}` : "";
     return `${band === null ? "between phases" : printable(band.name) + which}, at ${formatNs(time * NS_PER_US)}`;
   }
-}
-
-/** In the namespace of the page's own mark: its script holds no address, not even that of a standard. */
-function shape(tag: string): SVGElement {
-  const namespace = document.querySelector("svg")?.namespaceURI ?? null;
-  return document.createElementNS(namespace, tag) as SVGElement;
 }
 
 function across<T extends HTMLElement>(element: T, from: number, to: number): T {

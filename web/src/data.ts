@@ -21,6 +21,7 @@ export interface RawDocument extends RawTree {
   strings: string[];
   memory?: { facts: unknown; charts: RawCharts; held: RawTree | null } | null;
   compare?: unknown;
+  sections?: Record<string, unknown>;
 }
 
 export interface Memory {
@@ -38,6 +39,8 @@ export interface Report {
   memory: Memory | null;
   /** The document of a comparison: then the tree is that of both runs. */
   compared: Facts | null;
+  /** By name, what the parts below the graph show. */
+  sections: Readonly<Record<string, unknown>>;
 }
 
 /** base64 of gzip of JSON, without a request: a page opened from a file may make none. */
@@ -63,6 +66,7 @@ export function decode(raw: RawDocument): Report {
       charts: decodeCharts(memory.charts),
       held: memory.held && decodeTree(memory.held, strings),
     },
+    sections: raw.sections ?? {},
   };
 }
 

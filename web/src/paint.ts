@@ -18,6 +18,21 @@ export interface Ink {
   readonly hitText: string;
 }
 
+/** The colours of canvases, as the style has them. */
+export function inkOf(): Ink {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  return {
+    paper: of("surface"),
+    text: of("box-ink"),
+    faint: of("box-faint"),
+    hidden: of("box-hidden"),
+    accent: of("select"),
+    hit: of("hit"),
+    hitText: of("hit-ink"),
+  };
+}
+
 export interface Marks {
   readonly selected: number;
   readonly hovered: number;

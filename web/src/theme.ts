@@ -1,7 +1,7 @@
 /** Light or dark: as the system has it, until somebody chooses. */
 
 import type { Scheme } from "./colour";
-import type { Ink } from "./paint";
+import { inkOf, type Ink } from "./paint";
 
 const KEY = "llmflame-theme";
 
@@ -45,17 +45,7 @@ export class Theme {
   }
 
   ink(): Ink {
-    const style = getComputedStyle(document.documentElement);
-    const of = (name: string): string => style.getPropertyValue(`--${name}`).trim();
-    return {
-      paper: of("surface"),
-      text: of("box-ink"),
-      faint: of("box-faint"),
-      hidden: of("box-hidden"),
-      accent: of("select"),
-      hit: of("hit"),
-      hitText: of("hit-ink"),
-    };
+    return inkOf();
   }
 
   private apply(): void {

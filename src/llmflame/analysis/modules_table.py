@@ -1,7 +1,8 @@
-"""The model's modules, the numbered layers together: one row a class and place."""
+"""The modules of the model: one row a kind of place, the numbered layers together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llmflame.analysis.coverage import phases_of
@@ -9,96 +10,120 @@ from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
 from llmflame.analysis.top_table import layers_together
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
+from llmflame.store.model import Metric
 
 COLUMNS = (
     Column("module", "text", "Module"),
     Column("class", "text", "Class"),
     Column("instances", "count", "Instances"),
-    Column("total_ns", "ns", "Total"),
     Column("self_ns", "ns", "Self"),
-    Column("share", "share", "Share"),
-    Column("device_ns", "ns", "GPU time"),
+    Column("self_share", "share", "Share"),
+    Column("total_ns", "ns", "Total"),
     Column("calls", "count", "Calls"),
+    Column("host_ns", "ns", "Host", shown=False),
+    Column("device_ns", "ns", "Device", shown=False),
+    Column("gpu_idle_ns", "ns", "GPU idle", shown=False),
     Column("allocated_bytes", "bytes", "Allocated"),
+    Column("flops", "flop", "FLOP", shown=False),
+)
+PHASES = ("prefill", "decode")
+ROOT = "(the model)"
+_TOTALS = (
+    metrics.WALL,
+    metrics.HOST,
+    metrics.DEVICE,
+    metrics.IDLE,
+    metrics.ALLOCATED,
+    metrics.FLOPS,
 )
 
 
 @dataclass(slots=True)
-class _Module:
-    """Sums over the instances that one row stands for."""
-
-    name: str
+class _Sums:
     paths: set[str] = field(default_factory=set)
-    total_ns: float = 0.0
     self_ns: float = 0.0
-    device_ns: float = 0.0
     calls: float = 0.0
-    allocated: float = 0.0
+    totals: dict[str, float] = field(default_factory=dict)
 
 
 def modules_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
-    """One row a module over `phases` (the whole run if none are given), the heaviest first.
+    """One row a module over `phases` (prefill and decode if none are given), by its own wall time.
 
-    `model.layers.*.mlp` stands for the MLPs of all layers. Times are wall times; `self_ns` is what isn't in
-    modules below, so that it adds up to the time in modules. `share` is of the wall time of `phases`.
+    `self_ns` is what runs in the module and in none of the modules that it calls; it adds up, with what runs
+    outside of all modules, to the phases' wall time. All other times and bytes are totals, a module inside
+    itself counted once. What the profile doesn't hold is None.
     """
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))
+    wanted = phases or PHASES
+    owners = module_nodes(tree)
     empty = [0.0] * len(tree)
     walls = tree.selfs.get(metrics.WALL.name, empty)
-    folded = {
-        metric.name: tree.totals(metric.name) if metric.name in tree.selfs else empty
-        for metric in (metrics.WALL, metrics.DEVICE, metrics.ALLOCATED, metrics.DEVICE_ALLOCATED)
-    }
-    calls, owners = tree.selfs.get(metrics.CALLS.name, empty), _owners(tree)
-    found: dict[str, _Module] = {}
-    whole = 0.0
+    calls = tree.selfs.get(metrics.CALLS.name, empty)
+    totals = {metric.name: tree.totals(metric.name) for metric in _TOTALS if metric.name in tree.selfs}
+    found: dict[tuple[str, str], _Sums] = {}
+    wall = 0.0
     for node, phase in enumerate(where):
-        if phases and phase not in phases:
+        if phase not in wanted:
             continue
-        whole += walls[node]
+        wall += walls[node]
         owner = owners[node]
-        if owner is None:
+        if owner < 0:
             continue
-        frame = tree.frame(node)
-        module = found.setdefault(layers_together(owner), _Module(""))
-        module.self_ns += walls[node]
-        if frame.kind != "module" or frame.module != owner:
+        sums = found.setdefault(_key(tree, owner), _Sums())
+        sums.self_ns += walls[node]
+        if node != owner:
             continue
-        module.name = frame.name
-        module.paths.add(owner)
-        module.calls += calls[node]
-        parent = tree.parents[node]
-        if parent >= 0 and owners[parent] == owner:
-            continue  # it calls itself: its time is in the outer call's
-        module.total_ns += folded[metrics.WALL.name][node]
-        module.device_ns += folded[metrics.DEVICE.name][node]
-        module.allocated += folded[metrics.ALLOCATED.name][node] + folded[metrics.DEVICE_ALLOCATED.name][node]
-    on_device = metrics.DEVICE.name in tree.selfs
-    rows = [_row(path, module, whole, on_device=on_device) for path, module in found.items() if module.paths]
-    rows.sort(key=lambda row: (-float(row[3] or 0), str(row[0])))
-    return Table("modules", COLUMNS, tuple(rows))
+        sums.paths.add(tree.frame(node).module or "")
+        sums.calls += calls[node]
+        if not _inside_itself(tree, owners, node):
+            for name, column in totals.items():
+                sums.totals[name] = sums.totals.get(name, 0.0) + column[node]
+    ranked = sorted(found.items(), key=lambda item: -item[1].self_ns)
+    return Table("modules", COLUMNS, tuple(_row(key, sums, wall) for key, sums in ranked))
 
 
-def _owners(tree: Tree) -> list[str | None]:
-    """The path of the module that each node runs in, the model's own is empty; None outside of any."""
-    owners: list[str | None] = []
+def module_nodes(tree: Tree) -> list[int]:
+    """By node: the nearest module at or above it, as a node; -1 outside of all."""
+    found: list[int] = []
     for node, parent in enumerate(tree.parents):
-        frame = tree.frame(node)
-        inherited = owners[parent] if parent >= 0 else None
-        owners.append(frame.module if frame.kind == "module" and frame.module is not None else inherited)
-    return owners
+        if tree.frame(node).kind == "module":
+            found.append(node)
+        else:
+            found.append(found[parent] if parent >= 0 else -1)
+    return found
 
 
-def _row(path: str, module: _Module, whole: float, *, on_device: bool) -> Row:
+def _key(tree: Tree, node: int) -> tuple[str, str]:
+    frame = tree.frame(node)
+    return layers_together(frame.module) if frame.module else ROOT, frame.name
+
+
+def _inside_itself(tree: Tree, owners: Sequence[int], node: int) -> bool:
+    key = _key(tree, node)
+    above = tree.parents[node]
+    while above >= 0 and (owner := owners[above]) >= 0:
+        if _key(tree, owner) == key:
+            return True
+        above = tree.parents[owner]
+    return False
+
+
+def _row(key: tuple[str, str], sums: _Sums, wall: float) -> Row:
+    def total(metric: Metric) -> int | None:
+        value = sums.totals.get(metric.name)
+        return None if value is None else round(value)
+
     return (
-        path or "(the model)",
-        module.name,
-        len(module.paths),
-        round(module.total_ns),
-        round(module.self_ns),
-        ratio(module.total_ns, whole),
-        round(module.device_ns) if on_device else None,
-        round(module.calls) or None,
-        round(module.allocated),
+        *key,
+        len(sums.paths),
+        round(sums.self_ns),
+        ratio(sums.self_ns, wall),
+        total(metrics.WALL) or 0,
+        round(sums.calls) or None,
+        total(metrics.HOST),
+        total(metrics.DEVICE),
+        total(metrics.IDLE),
+        total(metrics.ALLOCATED),
+        total(metrics.FLOPS),
     )

@@ -159,7 +159,7 @@ def _roofline(
 def _accounts(tree: Tree, rates: Rates) -> dict[str, _Account]:
     """By phase: every nanosecond of wall time in one part."""
     on_device = metrics.IDLE.name in tree.selfs
-    phases, owners = phases_of(tree), _working_operators(tree)
+    phases, owners = phases_of(tree), working_operators(tree)
     walls = tree.selfs.get(metrics.WALL.name, [])
     device = tree.selfs.get(metrics.DEVICE.name, [0.0] * len(tree))
     low = tree.selfs.get(metrics.LOW_OCCUPANCY.name, [0.0] * len(tree))
@@ -217,7 +217,7 @@ def _split(tree: Tree, account: _Account, rates: Rates) -> None:
         account.parts["other"] += took - floor - low
 
 
-def _working_operators(tree: Tree) -> list[int | None]:
+def working_operators(tree: Tree) -> list[int | None]:
     """By node: the operator, at or above it, whose work is known."""
     working = [False] * len(tree)
     for metric in (metrics.READ, metrics.WRITTEN, metrics.FLOPS):

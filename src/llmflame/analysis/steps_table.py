@@ -20,6 +20,9 @@ COLUMNS = (
     Column("run_queue_ns", "ns", "Run queue"),
     Column("minor_faults", "count", "Minor faults"),
     Column("rss_delta_bytes", "bytes", "RSS +/-"),
+    Column("rss_bytes", "bytes", "RSS", shown=False),
+    Column("device_bytes", "bytes", "Device", shown=False),
+    Column("device_peak_bytes", "bytes", "Device peak", shown=False),
     Column("repetitions", "count", "Repetitions", shown=False),
     Column("anatomy", "text", "Anatomy"),
 )
@@ -94,6 +97,9 @@ def _row(step: int, spans: list[SpanRow], deltas: list[int], treatments: set[str
         _median([span.run_queue_ns for span in spans]),
         _median([span.minor_faults for span in spans]),
         round(median(deltas)) if deltas else None,
+        _median([span.rss_bytes for span in spans]),
+        _median([span.device_bytes for span in spans]),
+        _median([span.device_peak_bytes for span in spans]),
         len(spans),
         ", ".join(sorted(treatments, reverse=True)) or None,
     )

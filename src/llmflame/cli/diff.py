@@ -94,14 +94,13 @@ def _check_page(page: Path, a: Path, b: Path, *, force: bool) -> None:
 
 
 def _write_page(comparison: Comparison, page: Path) -> None:
-    from llmflame.analysis.summary import summarise
-    from llmflame.atomic import write_atomically
-    from llmflame.views.page import PageData, page_compare, page_memory, render_page
+    from dataclasses import replace
 
-    after, both = comparison.after, page_compare(comparison)
-    title = str(after.subject.get("model") or after.path.stem)
-    summary = summarise(after, comparison.run)
-    data = PageData(title, summary, both.tree, page_memory(after), both.facts)
+    from llmflame.atomic import write_atomically
+    from llmflame.views.page import page_compare, page_data, render_page
+
+    both = page_compare(comparison)
+    data = replace(page_data(comparison.after, comparison.run), tree=both.tree, compared=both.facts)
     write_atomically(page, render_page(data))
 
 

@@ -36,6 +36,7 @@ class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     tree = "tree"
     ops = "ops"
     functions = "functions"
+    modules = "modules"
     steps = "steps"
     kernels = "kernels"
     idle = "idle"
@@ -220,6 +221,7 @@ def _refuse_useless(view: View, **options: Any) -> None:
             View.phases,
             View.ops,
             View.functions,
+            View.modules,
             View.steps,
             View.kernels,
             View.idle,
@@ -228,7 +230,16 @@ def _refuse_useless(view: View, **options: Any) -> None:
         },
         "depth": {View.tree},
         "min_share": {View.tree},
-        "phases": {View.phases, View.tree, View.ops, View.functions, View.kernels, View.idle, View.heap},
+        "phases": {
+            View.phases,
+            View.tree,
+            View.ops,
+            View.functions,
+            View.modules,
+            View.kernels,
+            View.idle,
+            View.heap,
+        },
         "all_frames": {View.tree, View.functions, View.idle},
         "limit": set(View) - {View.machine, View.roofline, View.memory},
         "metric": {View.tree},
@@ -264,6 +275,10 @@ def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bo
         from llmflame.analysis.kernels_table import kernels_table
 
         return kernels_table(run.tree, phases)
+    if view is View.modules:
+        from llmflame.analysis.modules_table import modules_table
+
+        return modules_table(run.tree, phases)
     if view is View.idle:
         from llmflame.analysis.idle_table import idle_table
 

@@ -21,6 +21,12 @@ def _ops(request: Request) -> Table:
     return ops_table(request.run.tree, request.phases)
 
 
+def _modules(request: Request) -> Table:
+    from llmflame.analysis.modules_table import modules_table
+
+    return modules_table(request.run.tree, request.phases)
+
+
 def _kernels(request: Request) -> Table:
     from llmflame.analysis.kernels_table import kernels_table
 
@@ -68,6 +74,7 @@ def _heap(request: Request) -> Table:
 VIEWS: Mapping[str, Callable[[Request], Table]] = {
     "functions": _functions,
     "ops": _ops,
+    "modules": _modules,
     "kernels": _kernels,
     "phases": _phases,
     "steps": _steps,

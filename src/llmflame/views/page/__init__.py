@@ -4,6 +4,7 @@ from llmflame.views.page.build import page_data
 from llmflame.views.page.compare import PageCompare, page_compare
 from llmflame.views.page.memory import PageMemory, page_memory
 from llmflame.views.page.page import PageData, render_page
+from llmflame.views.page.sections import page_sections
 
 __all__ = [
     "PageCompare",
@@ -12,5 +13,6 @@ __all__ = [
     "page_compare",
     "page_data",
     "page_memory",
+    "page_sections",
     "render_page",
 ]

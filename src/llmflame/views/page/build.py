@@ -10,6 +10,7 @@ from llmflame.analysis.summary import summarise
 from llmflame.store.profile import Profile
 from llmflame.views.page.memory import page_memory
 from llmflame.views.page.page import PageData
+from llmflame.views.page.sections import page_sections
 
 
 def page_data(profile: Profile, run: RunTree | None = None, *, all_frames: bool = False) -> PageData:
@@ -18,4 +19,10 @@ def page_data(profile: Profile, run: RunTree | None = None, *, all_frames: bool 
     tree = with_floors(run.tree, ceilings(profile).best)
     tree = tree if all_frames else without_plumbing(tree)
     title = str(profile.subject.get("model") or profile.path.stem)
-    return PageData(title, summarise(profile, run), tree, page_memory(profile))
+    return PageData(
+        title,
+        summarise(profile, run),
+        tree,
+        page_memory(profile),
+        sections=page_sections(profile, run.tree, tree),
+    )

@@ -19,6 +19,8 @@ that equal input gives equal output) and written in base64, whose alphabet holds
                 origins as above, whose metrics are the peaks
     compare     null, or the document of a comparison with another run, as it was given; then the tree is that
                 of both runs, and `NAME@before` and `NAME@larger` are metrics beside NAME
+    sections    by name, the data of the parts below the graph as `sections.py` gives them, null for none;
+                with strings of their own
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ def document(
     tree: Tree,
     memory: PageMemory | None = None,
     compared: Mapping[str, object] | None = None,
+    sections: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """The page's data as one JSON document."""
     strings = StringTable()
@@ -58,6 +61,7 @@ def document(
         **_columns(tree, strings),
         "memory": None if memory is None else _memory(memory, strings),
         "compare": None if compared is None else plain(compared),
+        "sections": plain(sections or {}),
         "strings": strings.values,
     }
 

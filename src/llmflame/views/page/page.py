@@ -33,6 +33,8 @@ class PageData:
     """Where the bytes were; None leaves the page's part about memory out."""
     compared: Mapping[str, object] | None = None
     """The document that `llmflame diff --json` prints, where `tree` is a comparison's; else None."""
+    sections: Mapping[str, object] | None = None
+    """What `page_sections` gives; a section without data isn't there."""
 
 
 def render_page(data: PageData) -> str:
@@ -43,7 +45,7 @@ def render_page(data: PageData) -> str:
         policy=_policy(script, style),
         style=style,
         script=script,
-        data=pack(document(data.title, data.summary, data.tree, data.memory, data.compared)),
+        data=pack(document(data.title, data.summary, data.tree, data.memory, data.compared, data.sections)),
     )
 
 
