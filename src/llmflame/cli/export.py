@@ -65,20 +65,17 @@ def export(
     from llmflame.exports.tables import VIEWS
     from llmflame.store.profile import read_profile
 
-    chosen = FORMATS[_known("--format", form, FORMATS)]
+    form = _known("--format", form, FORMATS)
     given = {PHASES: phase, METRIC: metric, VIEW: view, ALL_FRAMES: all_frames}
     _refuse_useless(form, [option for option, value in given.items() if value])
     metric = _known(METRIC, metric or "wall", METRICS)
     view = _known(VIEW, view or "functions", VIEWS)
+    phases = tuple(dict.fromkeys(phase or ()))
     with no_collection():
-        phases = tuple(dict.fromkeys(phase or ()))
         with shown_progress() as progress:
             progress(f"reading {file.name}")
             request = Request(read_profile(file), phases, metric, view, all_frames)
-        if output is not None and str(output) == STDOUT:
-            _print(form, chosen, request)
-        else:
-            _write(file, output, chosen, request, force=force)
+        _hand_over(file, output, form, request, force=force)
 
 
 def _known(option: str, value: str, names: Iterable[str]) -> str:
@@ -101,6 +98,16 @@ def _refuse_useless(form: str, options: Iterable[str]) -> None:
         if option not in FORMATS[form].options:
             names = ", ".join(name for name, other in FORMATS.items() if option in other.options)
             raise UsageError(f"{option} goes with --format {names}, not with {form}")
+
+
+def _hand_over(file: Path, output: Path | None, form: str, request: Request, *, force: bool) -> None:
+    from llmflame.exports.formats import FORMATS
+
+    chosen = FORMATS[form]
+    if output is not None and str(output) == STDOUT:
+        _print(form, chosen, request)
+    else:
+        _write(file, output, chosen, request, force=force)
 
 
 def _print(form: str, chosen: Format, request: Request) -> None:
