@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from llmflame.analysis.layers import with_layers_together
-from llmflame.analysis.modules_table import modules_table
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.analysis.tree import Tree
-from llmflame.errors import UsageError
 from llmflame.store.profile import read_profile
-from tests.handmade import LAYERS, handmade
+from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 
 
@@ -41,20 +39,3 @@ def test_a_layer_is_one_node_for_all(tree: Tree) -> None:
 
 def test_nothing_stays_nothing() -> None:
     assert len(with_layers_together(Tree())) == 0
-
-
-def test_modules_add_up_to_the_model(tmp_path: Path) -> None:
-    tree = build_run_tree(read_profile(handmade(tmp_path / "a.llmflame"))).tree
-    table = modules_table(tree, ("decode",))
-    rows = [dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows]
-    assert [row["module"] for row in rows] == ["(the model)", "model.layers.*"]
-    model, layers = rows
-    assert model["class"] == "TinyForCausalLM" and layers["class"] == "TinyLayer"
-    assert (model["instances"], layers["instances"]) == (1, LAYERS)
-    assert model["total_ns"] == pytest.approx(sum(int(row["self_ns"] or 0) for row in rows), abs=2)
-    assert layers["total_ns"] == layers["self_ns"]
-    assert layers["device_ns"] is None and layers["calls"] == 4 * LAYERS
-    whole = sum(int(row["self_ns"] or 0) for row in rows)
-    assert 0 < whole <= 50_000_000
-    with pytest.raises(UsageError):
-        modules_table(tree, ("no such phase",))
