@@ -35,8 +35,10 @@ export function drawLead(place: HTMLElement, title: string, facts: Facts): void 
   const known = (item: Facts): string => printable(item.text ?? "unknown");
   const count = (item: Facts, format = formatCount): string =>
     item.number === null ? known(item) : format(item.number);
+  const sentence = facts.at("sentence").text;
   place.replaceChildren(
     el("h1", {}, title),
+    sentence === null ? "" : el("p", { class: "sentence" }, printable(sentence)),
     line([
       ["model", known(subject.at("model"))],
       ["", known(subject.at("architecture"))],

@@ -1,6 +1,6 @@
 /** A call tree, seen through one metric and in one order, as the flame graph draws it. */
 
-import type { Palette } from "./colour";
+import type { Colouring } from "./colouring";
 import { formatCount, shortFile } from "./format";
 import type { FlameLabel, FlameSource } from "./layout";
 import type { CallTree, Frame } from "./tree";
@@ -15,7 +15,7 @@ export class TreeSource implements FlameSource {
     private readonly tree: CallTree,
     metric: number,
     private readonly order: "call" | "heavy",
-    private readonly palette: Palette,
+    private readonly colouring: Colouring,
   ) {
     this.totals = tree.total(metric);
   }
@@ -49,7 +49,7 @@ export class TreeSource implements FlameSource {
   }
 
   colour(node: number): string {
-    return this.palette.of(node);
+    return this.colouring.of(node);
   }
 
   private describe(node: number): FlameLabel {

@@ -12,8 +12,16 @@ export interface ViewState {
   regex: boolean;
   order: "call" | "heavy";
   shape: "icicle" | "flame";
-  colour: "kind" | "class";
+  /** The name of a colour mode (see `colouring`). */
+  colour: string;
   merge: boolean;
+  /** A single traced step, as in `decode.8`; empty: all. */
+  step: string;
+  /** Patterns (see `pattern`) of frames that are spliced out, and of those whose stacks alone are shown. */
+  hide: string;
+  focus: string;
+  /** The frame whose callers are shown; empty: the tree stands as it was recorded. */
+  callers: string;
 }
 
 export const START: ViewState = {
@@ -26,6 +34,10 @@ export const START: ViewState = {
   shape: "icicle",
   colour: "kind",
   merge: false,
+  step: "",
+  hide: "",
+  focus: "",
+  callers: "",
 };
 
 export function toFragment(state: ViewState): string {
@@ -48,8 +60,12 @@ export function fromFragment(fragment: string): ViewState {
     regex: text("regex") === "1",
     order: text("order") === "heavy" ? "heavy" : "call",
     shape: text("shape") === "flame" ? "flame" : "icicle",
-    colour: text("colour") === "class" ? "class" : "kind",
+    colour: text("colour") || START.colour,
     merge: text("merge") === "1",
+    step: text("step"),
+    hide: text("hide"),
+    focus: text("focus"),
+    callers: text("callers"),
   };
 }
 

@@ -1,9 +1,12 @@
 /** The controls of the flame graph: they show a state and ask for another; they hold none. */
 
+import { MODES, modeOf } from "./colouring";
 import { button, byId, el } from "./dom";
+import { lensFields } from "./lenses";
 import { grouped } from "./metrics";
-import type { ViewState } from "./state";
-import type { Metric } from "./tree";
+import type { PartChoice } from "./part";
+import { START, type ViewState } from "./state";
+import type { CallTree, Metric } from "./tree";
 
 export interface ToolbarEvents {
   change(change: Partial<ViewState>): void;
@@ -20,15 +23,18 @@ interface Choice {
 export class Toolbar {
   readonly search: HTMLInputElement;
   private readonly metric: HTMLSelectElement;
-  private readonly choices = new Map<"order" | "shape" | "colour", Choice[]>();
+  private readonly choices = new Map<"order" | "shape", Choice[]>();
+  private readonly colour: HTMLSelectElement;
   private readonly merge: HTMLButtonElement;
   private readonly regex: HTMLButtonElement;
   private readonly found: HTMLOutputElement;
   private readonly walkers: HTMLButtonElement[];
+  private state = START;
 
   constructor(
     place: HTMLElement,
     metrics: readonly Metric[],
+    part: PartChoice,
     private readonly events: ToolbarEvents,
   ) {
     this.metric = el(
@@ -39,9 +45,18 @@ export class Toolbar {
       ),
     );
     this.metric.addEventListener("change", () => events.change({ metric: this.metric.value }));
+    this.colour = el(
+      "select",
+      { id: "colour", title: "What the colours mean (c)" },
+      ...MODES.map(({ name, label }) => el("option", { value: name }, label)),
+    );
+    this.colour.addEventListener("change", () => events.change({ colour: this.colour.value }));
     this.merge = button(
       "Merge layers",
-      { title: "All instances of a layer as one (m)", "aria-pressed": "false" },
+      {
+        title: "All instances of a module class in the same place as one: sixteen MLPs become one (m)",
+        "aria-pressed": "false",
+      },
       () => events.change({ merge: this.merge.getAttribute("aria-pressed") !== "true" }),
     );
     this.search = el("input", {
@@ -64,6 +79,7 @@ export class Toolbar {
     ];
     place.append(
       el("label", { class: "field" }, el("span", {}, "Width"), this.metric),
+      part.element,
       this.group("order", "Order", [
         ["call", "Call order"],
         ["heavy", "Heaviest"],
@@ -72,18 +88,23 @@ export class Toolbar {
         ["icicle", "Icicle"],
         ["flame", "Flame"],
       ]),
-      this.group("colour", "Colour", [
-        ["kind", "By kind"],
-        ["class", "By class"],
-      ]),
+      el("label", { class: "field" }, el("span", {}, "Colour"), this.colour),
       this.merge,
       el("div", { class: "search" }, this.search, this.regex, ...this.walkers),
+      lensFields(
+        () => this.state,
+        (change) => events.change(change),
+      ),
     );
     this.listen();
   }
 
-  show(state: ViewState, found: string): void {
+  show(state: ViewState, tree: CallTree, found: string): void {
+    this.state = state;
     this.metric.value = state.metric;
+    this.colour.value = modeOf(state.colour, tree).name;
+    for (const option of this.colour.options)
+      option.disabled = MODES.find(({ name }) => name === option.value)?.offered(tree) !== true;
     for (const [name, choices] of this.choices) {
       for (const { value, element } of choices)
         element.setAttribute("aria-pressed", String(value === state[name]));
@@ -99,7 +120,7 @@ export class Toolbar {
     this.found.textContent = found;
   }
 
-  private group(name: "order" | "shape" | "colour", label: string, options: [string, string][]): HTMLElement {
+  private group(name: "order" | "shape", label: string, options: [string, string][]): HTMLElement {
     const choices = options.map(([value, text]): Choice => {
       const change = (): void => this.events.change({ [name]: value } as Partial<ViewState>);
       return { value, element: button(text, { "aria-pressed": "false" }, change) };

@@ -78,7 +78,7 @@ def without_plumbing(tree: Tree) -> Tree:
 def _merged(
     metric: str, column: list[float], groups: list[list[int]], absorbed: list[list[int]]
 ) -> list[float]:
-    counted = metric != metrics.CALLS.name
+    counted = metric.partition("@")[0] != metrics.CALLS.name
     values = []
     for group, hidden in zip(groups, absorbed, strict=True):
         value = column[group[0]]

@@ -47,12 +47,13 @@ def write_report(profile: Profile, page: Path, *, all_frames: bool = False) -> N
     from llmflame.analysis.plumbing import without_plumbing
     from llmflame.analysis.roofline import with_floors
     from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.step_columns import with_steps
     from llmflame.analysis.summary import summarise
     from llmflame.atomic import write_atomically
     from llmflame.views.page import PageData, page_memory, render_page
 
     run = build_run_tree(profile)
-    tree = with_floors(run.tree, ceilings(profile).best)
+    tree = with_floors(with_steps(run), ceilings(profile).best)
     tree = tree if all_frames else without_plumbing(tree)
     title = str(profile.subject.get("model") or profile.path.stem)
     data = PageData(title, summarise(profile, run), tree, page_memory(profile))

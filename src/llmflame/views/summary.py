@@ -39,6 +39,8 @@ def summary_view(document: Document, tree: Tree, limit: int = 10) -> RenderableT
     ]
     if not document["phases"]:
         return Group(*parts, Text(" Nothing was recorded."))
+    if document["sentence"]:
+        parts += [Paragraph(Text(safe_text(document["sentence"]), style="bold")), Text()]
     parts += [_headline(document["latency"]), Text(), _phases(document["phases"])]
     if document["memory"] is not None:
         parts += [Text(), *memory_lines(document["memory"])]
