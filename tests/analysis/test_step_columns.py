@@ -65,7 +65,7 @@ def test_on_a_gpu_a_step_has_four_times(tmp_path: Path) -> None:
     (window_,) = [w for p in run.phases for w in p.windows if f"{p.span.name}.{w.row.step}" == step]
     assert wall == pytest.approx(window_.clean_ns) and host == pytest.approx(window_.clean_ns)
     assert 0 < tree.totals(f"gpu_idle_ns@{step}")[0] < wall
-    assert 0 < tree.totals(f"device_ns@{step}")[0]
+    assert tree.totals(f"device_ns@{step}")[0] > 0
 
 
 def test_hidden_frames_take_no_calls_of_a_step_with_them() -> None:
