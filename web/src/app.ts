@@ -1,6 +1,8 @@
 /** The page as a whole: ties the model to what is drawn, and keys to what they do. */
 
-import { modeOf, MODES, type Colouring } from "./colouring";
+import { Address } from "./address";
+import type { Scheme } from "./colour";
+import { modeOf, MODES, type Colouring, type ColourMode } from "./colouring";
 import { drawCrumbs } from "./crumbs";
 import type { Report } from "./data";
 import { drawDetails } from "./details";
@@ -27,6 +29,7 @@ import { FrameTable } from "./table";
 import { Theme } from "./theme";
 import { Toolbar } from "./toolbar";
 import { Tooltip } from "./tooltip";
+import type { CallTree } from "./tree";
 
 export class App {
   readonly model: Model;
@@ -39,10 +42,16 @@ export class App {
   private readonly phases: Phase[];
   private readonly facts: Facts;
   private readonly help = byId<HTMLDialogElement>("help");
+  private readonly address: Address;
   private readonly part: PartChoice;
+  /** What the bar of phases shows: it is drawn anew where that changes only. */
+  private phasesAre = "";
+  private isWaiting = false;
   private source: TreeSource;
   private colouring: Colouring;
-  private walked: number[] = [];
+  private made: { tree: CallTree; mode: ColourMode; scheme: Scheme; colouring: Colouring } | null = null;
+  /** Matches, the heaviest first; null: nobody has asked for them yet. */
+  private walked: number[] | null = null;
   private drawn = false;
 
   constructor(report: Report) {
@@ -80,8 +89,7 @@ export class App {
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("beforeprint", () => this.onPaper(true));
     window.addEventListener("afterprint", () => this.onPaper(false));
-    window.addEventListener("popstate", () => this.restore());
-    window.addEventListener("hashchange", () => this.restore());
+    this.address = new Address(() => this.restore());
     this.colouring = this.makeColouring();
     this.source = this.makeSource();
     if (this.model.metric < 0)
@@ -90,16 +98,23 @@ export class App {
   }
 
   private restore(): void {
-    if (this.drawn && location.hash.replace(/^#/, "") === this.model.fragment()) return;
+    if (this.drawn && this.address.fragment === this.model.fragment()) return;
     this.drawn = true;
-    this.model.restore(location.hash);
+    this.model.restore(this.address.fragment);
     this.refresh(false);
     if (this.model.selected !== this.model.zoom) this.reveal(this.model.selected);
   }
 
+  /** Kept while tree, mode and theme stay: to make one costs a pass over the nodes. */
   private makeColouring(): Colouring {
     const { tree, state } = this.model;
-    return modeOf(state.colour, tree).start(tree, this.theme.scheme);
+    const { scheme } = this.theme;
+    const mode = modeOf(state.colour, tree);
+    const { made } = this;
+    if (made?.tree === tree && made.mode === mode && made.scheme === scheme) return made.colouring;
+    const colouring = mode.start(tree, scheme);
+    this.made = { tree, mode, scheme, colouring };
+    return colouring;
   }
 
   private makeSource(): TreeSource {
@@ -129,14 +144,17 @@ export class App {
     const phase = tree.nearest(zoom, "phase");
     const held = tree.held && metric >= 0 ? (peakOf(tree.metrics[metric])?.phase ?? null) : null;
     const current = phase < 0 ? held : tree.frame(phase).name;
-    drawPhases(byId("phases"), this.phases, scheme, current, (item) => this.goToPhase(item.name));
+    const phasesAre = `${scheme} ${current}`;
+    if (phasesAre !== this.phasesAre)
+      drawPhases(byId("phases"), this.phases, scheme, current, (item) => this.goToPhase(item.name));
+    this.phasesAre = phasesAre;
     this.part.show(state.step, phase < 0 ? null : tree.frame(phase).name, tree.held);
     drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
     this.chart.mark({ zoomed: zoom });
     this.showMatches();
     if (metric < 0) return;
     this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
-    drawLegend(byId("legend"), tree, zoom, metric, this.colouring);
+    this.showBeside();
   }
 
   private showSelected(): void {
@@ -153,6 +171,28 @@ export class App {
       focus: (node) => this.focusOn(node),
       hide: (node) => this.hide(node),
     });
+    this.showBeside();
+    this.speak();
+  }
+
+  /** Passes over all nodes: they wait for the graph, and what is asked for meanwhile is done once. */
+  private showBeside(): void {
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    this.chart.whenStill(() => {
+      this.isWaiting = false;
+      const { model } = this;
+      const { tree, zoom, metric } = model;
+      if (metric < 0) return;
+      drawLegend(byId("legend"), tree, zoom, metric, this.colouring);
+      this.showTable();
+    });
+  }
+
+  private showTable(): void {
+    const { model } = this;
+    const { tree, selected, metric } = model;
+    const scheme = this.theme.scheme;
     byId("table").hidden = tree.role === "callers";
     this.table.show({
       rows: model.top(),
@@ -163,7 +203,6 @@ export class App {
       scheme,
       isSelected: (row) => model.ranking.alike(row.node, selected),
     });
-    this.speak();
   }
 
   private speak(): void {
@@ -198,7 +237,7 @@ export class App {
   private showMatches(): void {
     const { model } = this;
     this.chart.mark({ hit: model.matches?.hit ?? null });
-    this.walked = model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? [];
+    this.walked = null;
     this.toolbar.show(model.state, model.tree, this.found());
   }
 
@@ -309,21 +348,17 @@ export class App {
   }
 
   private remember(asStep: boolean): void {
-    const fragment = this.model.fragment();
-    try {
-      if (asStep) history.pushState(null, "", `#${fragment}`);
-      else history.replaceState(null, "", `#${fragment}`);
-    } catch {
-      // Inside a notebook's frame there is no address to keep.
-    }
+    this.address.remember(this.model.fragment(), asStep);
   }
 
   private walk(by: 1 | -1): void {
-    const count = this.walked.length;
+    const { model } = this;
+    const walked = (this.walked ??= model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? []);
+    const count = walked.length;
     if (count === 0) return;
-    const at = this.walked.indexOf(this.model.selected);
+    const at = walked.indexOf(this.model.selected);
     const next = at < 0 ? (by > 0 ? 0 : count - 1) : (at + by + count) % count;
-    this.select(this.walked[next]);
+    this.select(walked[next]);
     this.toolbar.say(`${formatCount(next + 1)} / ${formatCount(count)}, ${this.found()}`);
   }
 

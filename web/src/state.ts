@@ -76,10 +76,17 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
+const STEPS = new WeakMap<Frame, string>();
+
+/** Four letters of a hash, made once for each frame. */
 function step(frame: Frame): string {
-  return hash(`${frame.kind}\n${frame.name}\n${frame.module ?? ""}`)
-    .toString(36)
-    .slice(-4);
+  let letters = STEPS.get(frame);
+  if (letters === undefined) {
+    const told = `${frame.kind}\n${frame.name}\n${frame.module ?? ""}`;
+    letters = hash(told).toString(36).slice(-4);
+    STEPS.set(frame, letters);
+  }
+  return letters;
 }
 
 /**

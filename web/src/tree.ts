@@ -34,6 +34,8 @@ export interface Columns {
 /** What the root stands for: all that was recorded, the stacks that are looked at, or a frame above its callers. */
 export type Role = "whole" | "focus" | "callers";
 
+const NO_CHILDREN: readonly number[] = [];
+
 export class CallTree {
   readonly size: number;
   readonly frames: readonly Frame[];
@@ -54,6 +56,7 @@ export class CallTree {
   private readonly selfs: readonly Float64Array[];
   private readonly folded = new Map<number, Float64Array>();
   private readonly none: Float64Array;
+  private readonly below: (readonly number[] | undefined)[] = [];
 
   /** Wants columns in pre-order: see `preorder`. */
   constructor(columns: Columns) {
@@ -93,9 +96,15 @@ export class CallTree {
     return this.frames[this.frameOf[node]];
   }
 
-  children(node: number): number[] {
-    const children = [];
-    for (let child = node + 1; child < this.end[node]; child = this.end[child]) children.push(child);
+  /** In pre-order; made when it is first asked for. */
+  children(node: number): readonly number[] {
+    let children = this.below[node];
+    if (children === undefined) {
+      if (this.end[node] === node + 1) return NO_CHILDREN;
+      const found: number[] = [];
+      for (let child = node + 1; child < this.end[node]; child = this.end[child]) found.push(child);
+      this.below[node] = children = found;
+    }
     return children;
   }
 
