@@ -2,9 +2,11 @@
 
     python benchmarks/page_speed.py [--nodes N] [--rounds N]
 
-Both are opened from disk by the same headless Chromium, in turn, and asked for the same things with a real mouse and
-keyboard. Results go to `benchmarks/results/page-speed.md` and `.json`. Wants Chromium, playwright, and speedscope:
-`npm ci` in tests/exports/consumers.
+Both are opened from disk by the same headless Chromium, in turn, and asked for the same things with a real mouse
+and keyboard. Of each action two things are told: the longest that the picture stood still, by the clock, and the
+longest task of the page's main thread, in CPU time, which other work on the machine does not lengthen. Results go to
+`benchmarks/results/page-speed.md` and `.json`. Wants Chromium, playwright, and speedscope (`npm ci` in
+tests/exports/consumers).
 """
 
 from __future__ import annotations
@@ -128,14 +130,36 @@ def measure(browser: Any, name: str, address: str) -> Raw:
             page.focus(".flame-scroller")
         for action, act in {"nothing": lambda _: None, **actions(name)}.items():
             page.wait_for_timeout(SETTLE_MS / 2)
+            browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
             page.evaluate(SAMPLER)
             act(page)
             page.wait_for_timeout(SETTLE_MS)
             frames = page.evaluate("() => { window.sampling = false; return window.frames_seen; }")
-            found["frames_ms"][action] = {"worst": max(frames), "median": median(frames), "n": len(frames)}
+            found["frames_ms"][action] = {
+                "worst": max(frames),
+                "median": median(frames),
+                "n": len(frames),
+                "cpu": longest_task_ms(browser.stop_tracing()),
+            }
         return found
     finally:
         page.close()
+
+
+def longest_task_ms(trace: bytes) -> float:
+    """CPU time of the main thread's longest task: a frame is one."""
+    events = json.loads(trace)["traceEvents"]
+    main = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event.get("name") == "thread_name" and event["args"].get("name") == "CrRendererMain"
+    }
+    tasks = (
+        event.get("tdur", 0) / 1e3
+        for event in events
+        if event.get("ph") == "X" and (event["pid"], event["tid"]) in main
+    )
+    return max(tasks, default=0.0)
 
 
 def prepare(folder: Path, nodes: int) -> tuple[dict[str, str], Raw]:
@@ -172,7 +196,10 @@ def run(options: argparse.Namespace) -> Raw:
             for name, address in addresses.items():
                 raw[name].append(measure(browser, name, address))
                 worst = {key: round(one["worst"]) for key, one in raw[name][-1]["frames_ms"].items()}
-                print(f"{number + 1}/{options.rounds} {name}: {raw[name][-1]['open_ms']:.0f} ms, {worst}", file=sys.stderr)
+                print(
+                    f"{number + 1}/{options.rounds} {name}: {raw[name][-1]['open_ms']:.0f} ms, {worst}",
+                    file=sys.stderr,
+                )
         raw["nodes"] = _nodes(browser, addresses["llmflame"])
         browser.close()
     raw["load_average"].append(os.getloadavg()[0])
@@ -198,12 +225,22 @@ def figures(raw: Raw) -> list[Figure]:
         own = name == "llmflame"
         opened = [one["open_ms"] / 1e3 for one in rounds]
         found.append(
-            Figure(f"{name}: opened, first frame drawn", median(opened), "s", OPEN_S if own else None, note=_spread(opened, 2))
+            Figure(
+                f"{name}: opened, first frame drawn",
+                median(opened),
+                "s",
+                OPEN_S if own else None,
+                note=_spread(opened, 2),
+            )
         )
         for action in rounds[0]["frames_ms"]:
-            worst = [one["frames_ms"][action]["worst"] for one in rounds]
             limit = FRAME_MS if own and action != "nothing" else None
-            found.append(Figure(f"{name}: worst frame, {action}", median(worst), "ms", limit, note=_spread(worst, 0)))
+            cpu = [one["frames_ms"][action]["cpu"] for one in rounds]
+            worst = [one["frames_ms"][action]["worst"] for one in rounds]
+            for what, values in (("worst frame", worst), ("longest task, CPU time", cpu)):
+                found.append(
+                    Figure(f"{name}: {action}, {what}", median(values), "ms", limit, note=_spread(values, 0))
+                )
     return found
 
 
@@ -214,11 +251,16 @@ def _spread(values: list[float], digits: int) -> str:
 def table(header: Raw, found: list[Figure]) -> str:
     """Markdown: what it ran on, and figures beside their bars."""
     lines = ["# How fast the page is", "", *(f"- {name}: {value}" for name, value in header.items())]
-    lines += ["", "| figure | median of the rounds | least to most | target | verdict |", "|---|---:|---|---|---|"]
+    lines += [
+        "",
+        "| figure | median of the rounds | least to most | target | verdict |",
+        "|---|---:|---|---|---|",
+    ]
     for one in found:
         assert one.value is not None
         target = "" if one.at_most is None else f"≤ {one.at_most:g} {one.unit}"
-        lines.append(f"| {one.name} | {one.value:.{2 if one.unit == 's' else 0}f} {one.unit} | {one.note} | {target} | {one.verdict} |")
+        value = f"{one.value:.{2 if one.unit == 's' else 0}f} {one.unit}"
+        lines.append(f"| {one.name} | {value} | {one.note} | {target} | {one.verdict} |")
     return "\n".join(lines) + "\n"
 
 
@@ -234,7 +276,9 @@ def main() -> int:
     header = describe(["python", "benchmarks/page_speed.py", *sys.argv[1:]])
     header["browser"] = f"Chromium {raw['browser']}, headless, {VIEWPORT['width']} x {VIEWPORT['height']}"
     header["nodes in the page"] = f"{raw['nodes']:,}"
-    header["bytes"] = f"page {raw['files']['page_bytes']:,}, speedscope's export {raw['files']['export_bytes']:,}"
+    header["bytes"] = (
+        f"page {raw['files']['page_bytes']:,}, speedscope's export {raw['files']['export_bytes']:,}"
+    )
     header["load average before and after"] = " and ".join(f"{load:.1f}" for load in raw["load_average"])
     found = figures(raw)
     listed = [{**dataclasses.asdict(one), "verdict": one.verdict} for one in found]
