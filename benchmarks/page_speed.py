@@ -2,11 +2,11 @@
 
     python benchmarks/page_speed.py [--nodes N] [--rounds N]
 
-Both are opened from disk by the same headless Chromium, in turn, and asked for the same things with a real mouse
-and keyboard. Of each action two things are told: the longest that the picture stood still, by the clock, and the
-longest task of the page's main thread, in CPU time, which other work on the machine does not lengthen. Results go to
-`benchmarks/results/page-speed.md` and `.json`. Wants Chromium, playwright, and speedscope (`npm ci` in
-tests/exports/consumers).
+Both are opened from disk by the same headless Chromium, in turn, and asked for the same things with a real
+mouse and keyboard. Two things are told of each action: how long the picture stood still, by the clock, and
+the longest task of the page's main thread, in CPU time, which other work on the machine hardly lengthens.
+Results go to `benchmarks/results/page-speed.md` and `.json`. Wants Chromium, playwright, and speedscope
+(`npm ci` in tests/exports/consumers).
 """
 
 from __future__ import annotations

@@ -292,6 +292,7 @@ def test_nothing_of_a_gpu_on_a_cpu(open_page: Open) -> None:
     choices = page.locator("#metric option").all_inner_texts()
     assert not [words for words in choices if "GPU" in words or "device" in words.lower()]
     assert page.locator("#limit").is_hidden() and "GPU" not in page.inner_text("#phases")
+    assert "GPU" not in page.inner_text("#lead")
 
 
 @pytest.mark.parametrize("lens", ["v", "f", "h"])

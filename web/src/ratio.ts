@@ -64,7 +64,8 @@ export function byRoofline(tree: CallTree, scheme: Scheme): Colouring {
   const times = tree.total(tree.metric("wall_ns"));
   const serves = (node: number): boolean => SERVING.has(tree.frame(node).kind);
   for (let node = 0; node < tree.size; node++) {
-    const share = ratio(floors[node], times[node]);
+    // A whole run has phases of which no floor is known.
+    const share = tree.frame(node).kind === "run" ? null : ratio(floors[node], times[node]);
     const up = tree.parent[node];
     if (share !== null) bins[node] = bin(share);
     else bins[node] = up >= 0 && serves(node) && serves(up) ? bins[up] : -1;
