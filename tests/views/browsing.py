@@ -30,6 +30,13 @@ def settle(page: Any) -> None:
     )
 
 
+def address(page: Any) -> str:
+    """What stands behind the `#` once it is written there, which waits for who types."""
+    page.wait_for_function("() => (location.hash || '#') === llmflame.address()")
+    found: str = page.evaluate("() => location.hash")
+    return found
+
+
 def view(page: Any) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate("() => llmflame.view()")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmflame.analysis.tree import Tree
-from tests.views.browsing import IN_A_BROWSER, Open, child, press, settle, view, widths
+from tests.views.browsing import IN_A_BROWSER, Open, address, child, press, settle, view, widths
 from tests.views.test_page import hostile_tree
 from tests.views.test_page_samples import llama, random_tree
 
@@ -166,7 +166,7 @@ def test_address_restores_a_view(open_page: Open) -> None:
     page.fill("#search", "mlp & more")
     settle(page)
     told = view(page)
-    again = open_page(tree, page.evaluate("() => location.hash"))
+    again = open_page(tree, address(page))
     assert view(again) == told
     assert told["zoom"] != 0 and told["selected"] != told["zoom"]
     assert widths(again) == pytest.approx(widths(page))

@@ -10,7 +10,7 @@ import pytest
 
 from llmflame.analysis.memory.overview import memory_document
 from llmflame.views.page import PageData, page_memory, render_page
-from tests.views.browsing import IN_A_BROWSER, Open, settle, view, widths
+from tests.views.browsing import IN_A_BROWSER, Open, address, settle, view, widths
 from tests.views.memory_sample import MIB, memory_profile
 from tests.views.test_page_samples import llama, summary
 
@@ -140,7 +140,7 @@ def test_address_restores_bytes(open_memory: Open) -> None:
     page.keyboard.press("Enter")
     settle(page)
     told = view(page)
-    again = open_memory(fragment=page.evaluate("() => location.hash"))
+    again = open_memory(fragment=address(page))
     assert view(again) == told and told["zoom"] > 0
     assert again.evaluate(TOTAL) == page.evaluate(TOTAL)
 

@@ -1,8 +1,9 @@
 /** The page as a whole: ties the model to what is drawn, and keys to what they do. */
 
-import { baseOf, bandsOf, ChangePalette } from "./change_colour";
-import { drawChangeLegend } from "./change_legend";
-import { Palette } from "./colour";
+import { Address } from "./address";
+import { baseOf } from "./change_colour";
+import type { Scheme } from "./colour";
+import { modeOf, modesFor, type Colouring, type ColourMode } from "./colouring";
 import { CompareView } from "./compare";
 import { drawCrumbs } from "./crumbs";
 import type { Report } from "./data";
@@ -15,11 +16,14 @@ import { clip, formatCount, formatShare, formatValue } from "./format";
 import { drawHelp } from "./help";
 import { drawFigures, drawLead, drawStatus } from "./lead";
 import { drawLegend } from "./legend";
+import { drawLenses, withLine } from "./lenses";
 import { drawLimit } from "./limit";
 import { MemoryView } from "./memory";
-import { peakOf } from "./metrics";
+import { peakOf, wholeOf } from "./metrics";
 import { Model } from "./model";
 import { drawNav } from "./nav";
+import { PartChoice } from "./part";
+import { identity, linesOf } from "./pattern";
 import { drawPhases, phasesOf, type Phase } from "./phases";
 import { placeOf } from "./place";
 import { Sections } from "./sections";
@@ -29,6 +33,7 @@ import { FrameTable } from "./table";
 import { Theme } from "./theme";
 import { Toolbar } from "./toolbar";
 import { Tooltip } from "./tooltip";
+import type { CallTree } from "./tree";
 
 export class App {
   readonly model: Model;
@@ -42,8 +47,23 @@ export class App {
   private readonly phases: Phase[];
   private readonly facts: Facts;
   private readonly help = byId<HTMLDialogElement>("help");
+  private readonly address: Address;
+  private readonly part: PartChoice;
+  private readonly modes: readonly ColourMode[];
+  /** What the bar of phases shows: it is drawn anew where that changes only. */
+  private phasesAre = "";
+  private isWaiting = false;
   private source: TreeSource;
-  private walked: number[] = [];
+  private colouring: Colouring;
+  private made: {
+    tree: CallTree;
+    mode: ColourMode;
+    scheme: Scheme;
+    metric: string;
+    colouring: Colouring;
+  } | null = null;
+  /** Matches, the heaviest first; null: nobody has asked for them yet. */
+  private walked: number[] | null = null;
   private drawn = false;
 
   constructor(report: Report) {
@@ -65,7 +85,14 @@ export class App {
       look: (suffix) => this.lookAtChange(suffix),
       find: (phase, name) => this.goToPlace(`${phase} › ${name}`),
     });
-    this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, report.compared !== null, {
+    const phases = this.phases.filter(({ node }) => node >= 0).map(({ name }) => name);
+    this.part = new PartChoice(phases, this.model.steps, {
+      whole: () => this.goToWhole(),
+      phase: (name) => this.goToPhase(name),
+      step: ({ name, phase }) => this.goToPhase(phase, name),
+    });
+    this.modes = modesFor(report.compared);
+    this.toolbar = new Toolbar(byId("toolbar"), this.model.metrics, this.modes, this.part, {
       change: (change) => this.change(change),
       walk: (by) => this.walk(by),
       leaveSearch: () => this.chart.element.focus(),
@@ -88,8 +115,8 @@ export class App {
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("beforeprint", () => this.onPaper(true));
     window.addEventListener("afterprint", () => this.onPaper(false));
-    window.addEventListener("popstate", () => this.restore());
-    window.addEventListener("hashchange", () => this.restore());
+    this.address = new Address(() => this.restore());
+    this.colouring = this.makeColouring();
     this.source = this.makeSource();
     if (this.model.metric < 0)
       byId("flame").replaceChildren(el("p", { class: "note" }, "This profile holds no numbers to draw."));
@@ -97,27 +124,37 @@ export class App {
   }
 
   private restore(): void {
-    if (this.drawn) this.sections.restore(location.hash);
-    if (this.drawn && this.sections.places.without(location.hash) === this.model.fragment()) return;
+    if (this.drawn) this.sections.restore(this.address.fragment);
+    if (this.drawn && this.sections.places.without(this.address.fragment) === this.model.fragment()) return;
     this.drawn = true;
-    this.model.restore(location.hash);
+    this.model.restore(this.address.fragment);
     this.refresh(false);
     if (this.model.selected !== this.model.zoom) this.reveal(this.model.selected);
   }
 
+  /** Kept while what it is made of stays: to make one costs a pass over the nodes. */
+  private makeColouring(): Colouring {
+    const { tree, state } = this.model;
+    const { scheme } = this.theme;
+    const mode = modeOf(state.colour, tree, this.modes);
+    const metric = mode.followsMetric === true ? state.metric : "";
+    const { made } = this;
+    if (made?.tree === tree && made.mode === mode && made.scheme === scheme && made.metric === metric)
+      return made.colouring;
+    const colouring = mode.start(tree, scheme, metric);
+    this.made = { tree, mode, scheme, metric, colouring };
+    return colouring;
+  }
+
   private makeSource(): TreeSource {
     const { tree, state, metric } = this.model;
-    const { compared } = this.model.report;
-    const palette =
-      state.colour === "change" && compared !== null
-        ? new ChangePalette(tree, state.metric, bandsOf(compared), this.theme.scheme)
-        : new Palette(tree, state.colour === "class" ? "class" : "kind", this.theme.scheme);
-    return new TreeSource(tree, metric, state.order, palette);
+    return new TreeSource(tree, metric, state.order, this.colouring);
   }
 
   /** After the tree, the metric, the order or the colours have changed. */
   private refresh(glide: boolean): void {
     const { model } = this;
+    this.colouring = this.makeColouring();
     this.source = this.makeSource();
     this.chart.recolour(this.theme.ink());
     drawLimit(byId("limit"), this.facts, this.theme.scheme);
@@ -131,18 +168,22 @@ export class App {
   private showZoom(glide: boolean): void {
     const { model } = this;
     const { tree, zoom, metric, state } = model;
+    drawLenses(byId("lenses"), model.report.tree, state, model.trouble, (change) => this.change(change));
     const scheme = this.theme.scheme;
     const phase = tree.nearest(zoom, "phase");
     const held = tree.held && metric >= 0 ? (peakOf(tree.metrics[metric])?.phase ?? null) : null;
     const current = phase < 0 ? held : tree.frame(phase).name;
-    drawPhases(byId("phases"), this.phases, scheme, current, (item) => this.goToPhase(item.name));
+    const phasesAre = `${scheme} ${current}`;
+    if (phasesAre !== this.phasesAre)
+      drawPhases(byId("phases"), this.phases, scheme, current, (item) => this.goToPhase(item.name));
+    this.phasesAre = phasesAre;
+    this.part.show(state.step, phase < 0 ? null : tree.frame(phase).name, tree.held);
     drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
     this.chart.mark({ zoomed: zoom });
     this.showMatches();
     if (metric < 0) return;
     this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
-    if (state.colour === "change" && model.report.compared !== null) drawChangeLegend(byId("legend"), scheme);
-    else drawLegend(byId("legend"), tree, zoom, metric, state.colour === "class" ? "class" : "kind", scheme);
+    this.showBeside();
   }
 
   private showSelected(): void {
@@ -155,17 +196,42 @@ export class App {
     drawDetails(byId("details"), tree, selected, metric, scheme, {
       zoom: (node) => this.zoomTo(node, node),
       find: (query) => this.change({ query, regex: false }),
+      callers: (node) => this.turn(node),
+      focus: (node) => this.focusOn(node),
+      hide: (node) => this.hide(node),
     });
+    this.showBeside();
+    this.speak();
+  }
+
+  /** Passes over all nodes: they wait for the graph, and what is asked for meanwhile is done once. */
+  private showBeside(): void {
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    this.chart.whenStill(() => {
+      this.isWaiting = false;
+      const { model } = this;
+      const { tree, zoom, metric } = model;
+      if (metric < 0) return;
+      drawLegend(byId("legend"), tree, zoom, metric, this.colouring);
+      this.showTable();
+    });
+  }
+
+  private showTable(): void {
+    const { model } = this;
+    const { tree, selected, metric } = model;
+    const scheme = this.theme.scheme;
+    byId("table").hidden = tree.role === "callers";
     this.table.show({
       rows: model.top(),
       metric: tree.metrics[metric],
       within: tree.frame(model.zoom).name,
       whole: tree.total(metric)[model.zoom],
-      hasCalls: tree.metric("calls") >= 0,
+      hasCalls: model.calls >= 0,
       scheme,
       isSelected: (row) => model.ranking.alike(row.node, selected),
     });
-    this.speak();
   }
 
   private speak(): void {
@@ -174,7 +240,7 @@ export class App {
     const value = formatValue(total[selected], tree.metrics[metric].unit);
     const share = formatShare(total[0] > 0 ? total[selected] / total[0] : 0);
     byId("spoken").textContent =
-      `${clip(tree.frame(selected).name, 120)}, ${value}, ${share} of ${tree.whole}`;
+      `${clip(tree.frame(selected).name, 120)}, ${value}, ${share} of ${wholeOf(tree, metric)}`;
   }
 
   private found(): string {
@@ -183,23 +249,25 @@ export class App {
     if (model.matches === null || model.metric < 0) return "";
     const count = model.matches.count(model.zoom);
     const share = formatShare(model.matches.share(model.zoom, model.tree.total(model.metric)));
-    const whole = model.zoom === 0 ? model.tree.whole : clip(model.tree.frame(model.zoom).name, 24);
+    const whole =
+      model.zoom === 0 ? wholeOf(model.tree, model.metric) : clip(model.tree.frame(model.zoom).name, 24);
     return count === 0 ? "no match" : `${formatCount(count)} frames, ${share} of ${whole}`;
   }
 
-  private change(change: Partial<ViewState>): void {
+  /** `asStep`: Back leads to what was seen before; null: what follows says so. */
+  private change(change: Partial<ViewState>, asStep: boolean | null = false): void {
     this.model.change(change);
     if (Object.keys(change).every((key) => key === "query" || key === "regex")) this.showMatches();
     else this.refresh(false);
-    this.remember(false);
+    if (asStep !== null) this.remember(asStep);
   }
 
   /** Each letter that is typed comes here: no more is drawn than what it changes. */
   private showMatches(): void {
     const { model } = this;
     this.chart.mark({ hit: model.matches?.hit ?? null });
-    this.walked = model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? [];
-    this.toolbar.show(model.state, this.found());
+    this.walked = null;
+    this.toolbar.show(model.state, model.tree, this.found());
   }
 
   private zoomTo(zoom: number, selected: number): void {
@@ -218,9 +286,34 @@ export class App {
     this.remember(false);
   }
 
-  /** The bytes at its peak where those are looked at, its node elsewhere. */
-  private goToPhase(name: string): void {
+  /** Those who call a frame; of the frame on top: back to the tree as it was recorded. */
+  private turn(node: number): void {
     const { model } = this;
+    const top = model.tree.role === "callers" && node === 0;
+    this.change({ callers: top ? "" : identity(model.tree.frame(node)) }, true);
+  }
+
+  private focusOn(node: number): void {
+    const { model } = this;
+    const frame = identity(model.tree.frame(node));
+    this.change({ focus: model.state.focus === frame ? "" : frame }, true);
+  }
+
+  private hide(node: number): void {
+    const { model } = this;
+    if (node === 0) return;
+    this.change({ hide: withLine(model.state.hide, identity(model.tree.frame(node))) }, true);
+  }
+
+  private goToWhole(): void {
+    this.change({ step: "", callers: "" }, null);
+    this.goTo(0);
+  }
+
+  /** The bytes at its peak where those are looked at, its node elsewhere; or one step of it alone. */
+  private goToPhase(name: string, step = ""): void {
+    const { model } = this;
+    if (model.state.step !== step || model.state.callers !== "") this.change({ step, callers: "" }, null);
     if (model.tree.held) {
       const now = peakOf(model.tree.metrics[model.metric]);
       const same = model.tree.metrics.find((metric) => {
@@ -230,8 +323,15 @@ export class App {
       if (same !== undefined) return this.change({ metric: same.name });
       this.showTime();
     }
-    const node = model.tree.children(0).find((child) => model.tree.frame(child).name === name);
-    if (node !== undefined) this.zoomTo(node, node);
+    this.goTo(model.tree.children(0).find((child) => model.tree.frame(child).name === name) ?? 0);
+  }
+
+  /** A place that Back leads away from, though the zoom may be the same. */
+  private goTo(node: number): void {
+    this.model.goTo(node, node);
+    this.showZoom(true);
+    this.showSelected();
+    this.remember(true);
   }
 
   /** The graph of a peak's bytes, brought into sight. */
@@ -257,6 +357,9 @@ export class App {
   private showTime(): void {
     const widest = this.model.metrics[0]?.name;
     if (this.model.tree.held && widest !== undefined) this.change({ metric: widest });
+    const { step, hide, focus, callers } = this.model.state;
+    if ([step, hide, focus, callers].some((text) => text !== ""))
+      this.change({ step: "", hide: "", focus: "", callers: "" });
   }
 
   private bringGraph(): void {
@@ -286,21 +389,17 @@ export class App {
   }
 
   private remember(asStep: boolean): void {
-    const fragment = this.sections.places.join(this.model.fragment());
-    try {
-      if (asStep) history.pushState(null, "", `#${fragment}`);
-      else history.replaceState(null, "", `#${fragment}`);
-    } catch {
-      // Inside a notebook's frame there is no address to keep.
-    }
+    this.address.remember(this.sections.places.join(this.model.fragment()), asStep);
   }
 
   private walk(by: 1 | -1): void {
-    const count = this.walked.length;
+    const { model } = this;
+    const walked = (this.walked ??= model.matches?.ranked(model.zoom, model.tree.total(model.metric)) ?? []);
+    const count = walked.length;
     if (count === 0) return;
-    const at = this.walked.indexOf(this.model.selected);
+    const at = walked.indexOf(this.model.selected);
     const next = at < 0 ? (by > 0 ? 0 : count - 1) : (at + by + count) % count;
-    this.select(this.walked[next]);
+    this.select(walked[next]);
     this.toolbar.say(`${formatCount(next + 1)} / ${formatCount(count)}, ${this.found()}`);
   }
 
@@ -346,12 +445,23 @@ export class App {
       N: () => this.walk(-1),
       o: () => this.change({ order: state.order === "call" ? "heavy" : "call" }),
       i: () => this.change({ shape: state.shape === "icicle" ? "flame" : "icicle" }),
-      c: () => this.change({ colour: state.colour === "kind" ? "class" : "kind" }),
+      c: () => this.nextColour(),
+      v: () => this.turn(this.model.selected),
+      f: () => this.focusOn(this.model.selected),
+      h: () => this.hide(this.model.selected),
+      H: () => this.change({ hide: linesOf(state.hide).slice(0, -1).join("\n") }, true),
       m: () => this.change({ merge: !state.merge }),
       t: () => this.theme.toggle(),
       Escape: () => this.zoomTo(0, 0),
     };
     return actions[key] ?? null;
+  }
+
+  private nextColour(): void {
+    const { tree, state } = this.model;
+    const offered = this.modes.filter((mode) => mode.offered(tree));
+    const next = offered[(offered.indexOf(modeOf(state.colour, tree, this.modes)) + 1) % offered.length];
+    this.change({ colour: next.name });
   }
 
   private chartKey(key: string): (() => void) | null {

@@ -1,6 +1,7 @@
 /** Colours of change: blue for less, orange for more, and none where a change can't be told from noise. */
 
 import type { Scheme } from "./colour";
+import type { Colouring } from "./colouring";
 import type { Facts } from "./facts";
 import type { CallTree } from "./tree";
 
@@ -100,4 +101,33 @@ export class ChangePalette {
     }
     return strength(before, after);
   }
+}
+
+/** From less over the same to more: up to which strength, its colour's, and the legend's words. */
+const GROUPS: readonly { upTo: number; shown: number; label: string }[] = [
+  { upTo: -0.7, shown: -1, label: "gone, or half of A" },
+  { upTo: -Number.MIN_VALUE, shown: -0.4, label: "less" },
+  { upTo: 0, shown: 0, label: "noise, the same, or measured once" },
+  { upTo: 0.7, shown: 0.4, label: "more" },
+  { upTo: 1, shown: 1, label: "twice A, or new" },
+];
+
+export function byChange(
+  tree: CallTree,
+  scheme: Scheme,
+  metric: string,
+  bands: ReadonlyMap<string, Band>,
+): Colouring {
+  const palette = new ChangePalette(tree, metric, bands, scheme);
+  const groupOf = (change: number) => GROUPS.find(({ upTo }) => change <= upTo) ?? GROUPS[GROUPS.length - 1];
+  return {
+    title: "B against A, self share",
+    order: GROUPS.map(({ label }) => label),
+    of: (node) => palette.of(node),
+    group: (node) => groupOf(palette.change(node)).label,
+    entry: (label) => {
+      const found = GROUPS.find((one) => one.label === label) ?? GROUPS[2];
+      return { colour: changeColour(found.shown, scheme), label };
+    },
+  };
 }

@@ -171,46 +171,7 @@ export function categories(tree: CallTree): (string | null)[] {
   return found;
 }
 
-/** Colours of nodes, each made once. */
-export class Palette {
-  private readonly byFrame: (string | undefined)[] = [];
-  private readonly byClass = new Map<string | null, string>();
-  private classes: ClassColours | null = null;
-  private owner: (string | null)[] | null = null;
-  private readonly category: (string | null)[];
-
-  constructor(
-    private readonly tree: CallTree,
-    private readonly by: "kind" | "class",
-    private readonly scheme: Scheme,
-  ) {
-    this.category = tree.held ? categories(tree) : [];
-  }
-
-  of(node: number): string {
-    return this.by === "class" ? this.ofClass(node) : this.ofKind(node);
-  }
-
-  private ofKind(node: number): string {
-    const category = this.category[node] ?? null;
-    if (category !== null) return categoryColour(category, this.scheme, hash(this.tree.frame(node).name) % 4);
-    const index = this.tree.frameOf[node];
-    return (this.byFrame[index] ??= frameColour(this.tree.frames[index], this.scheme));
-  }
-
-  private ofClass(node: number): string {
-    this.owner ??= owners(this.tree);
-    const name = this.owner[node];
-    let colour = this.byClass.get(name);
-    if (colour === undefined) {
-      colour = (this.classes ??= new ClassColours(this.tree, this.scheme)).of(name);
-      this.byClass.set(name, colour);
-    }
-    return colour;
-  }
-}
-
-function frameColour(frame: Frame, scheme: Scheme): string {
+export function frameColour(frame: Frame, scheme: Scheme): string {
   if (frame.kind === "phase") return phaseColour(frame.name, scheme);
   return paint(KINDS[frame.kind] ?? GREY, scheme, hash(frame.name) % 4);
 }

@@ -3,8 +3,9 @@
 import { kindColour, KIND_NAMES, type Scheme } from "./colour";
 import { button, el, styled } from "./dom";
 import { clip, formatCount, formatShare, formatTimes, formatValue, inSentence, NONE } from "./format";
-import { inOrder } from "./metrics";
 import { LARGER } from "./change_colour";
+import { inOrder, stepOf, wholeOf } from "./metrics";
+import { shareOfRoofline } from "./ratio";
 import type { CallTree } from "./tree";
 
 const ORIGINS: Record<string, string> = {
@@ -19,6 +20,9 @@ const ORIGINS: Record<string, string> = {
 export interface DetailsEvents {
   zoom(node: number): void;
   find(name: string): void;
+  callers(node: number): void;
+  focus(node: number): void;
+  hide(node: number): void;
 }
 
 export function drawDetails(
@@ -42,16 +46,28 @@ export function drawDetails(
     bigNumber(tree, node, metric),
     shares(tree, node, metric),
     floor(tree, node),
-    numbers(tree, node),
+    numbers(tree, node, metric),
     origin(tree, node),
     el(
       "p",
       { class: "actions" },
       zoom,
       button("Find all", {}, () => events.find(frame.name)),
+      ...lensButtons(tree, node, events),
     ),
   ];
   place.replaceChildren(...parts.filter((part) => part !== null));
+}
+
+function lensButtons(tree: CallTree, node: number, events: DetailsEvents): HTMLElement[] {
+  if (tree.role === "callers" && node === 0)
+    return [button("Back from callers", { title: "v" }, () => events.callers(node))];
+  if (node === 0) return [];
+  return [
+    button("Callers", { title: "Who calls it, wherever it is called (v)" }, () => events.callers(node)),
+    button("Focus", { title: "Only stacks through it (f)" }, () => events.focus(node)),
+    button("Hide", { title: "Charge it to its callers (h)" }, () => events.hide(node)),
+  ];
 }
 
 function places(tree: CallTree, node: number): HTMLElement {
@@ -71,19 +87,21 @@ function places(tree: CallTree, node: number): HTMLElement {
 function bigNumber(tree: CallTree, node: number, metric: number): HTMLElement {
   const { unit, label } = tree.metrics[metric];
   const own = tree.self(metric)[node];
+  const self = tree.role === "callers" ? "" : `, of it self ${formatValue(own, unit)}`;
   return el(
     "p",
     { class: "big" },
     el("b", {}, formatValue(tree.total(metric)[node], unit)),
-    el("span", {}, `${inSentence(label)}, of it self ${formatValue(own, unit)}`),
+    el("span", {}, inSentence(label) + self),
     perCall(tree, node, metric),
   );
 }
 
 function perCall(tree: CallTree, node: number, metric: number): HTMLElement | null {
   const { unit, name } = tree.metrics[metric];
-  const calls = tree.self(tree.metric("calls"))[node];
-  if (name === "calls" || calls <= 1) return null;
+  const step = stepOf(tree.metrics[metric]);
+  const calls = tree.self(tree.metric(step === null ? "calls" : `calls@${step.name}`))[node];
+  if (name.startsWith("calls") || calls <= 1) return null;
   return el(
     "span",
     {},
@@ -94,7 +112,7 @@ function perCall(tree: CallTree, node: number, metric: number): HTMLElement | nu
 function shares(tree: CallTree, node: number, metric: number): HTMLElement {
   const total = tree.total(metric);
   const phase = tree.nearest(node, "phase");
-  const rows: [string, number][] = [[tree.whole, 0]];
+  const rows: [string, number][] = [[wholeOf(tree, metric), 0]];
   if (phase > 0 && phase !== node) rows.unshift([clip(tree.frame(phase).name, 24), phase]);
   const parent = tree.parent[node];
   if (parent > 0 && parent !== phase) rows.unshift(["parent", parent]);
@@ -119,7 +137,9 @@ function floor(tree: CallTree, node: number): HTMLElement | null {
     const time = tree.total(tree.metric(name))[node];
     return time > 0 ? formatTimes(time / least) : null;
   };
+  const share = shareOfRoofline(tree, node);
   const pairs: [string, string | null][] = [
+    ["share of roofline", share === null ? null : formatShare(share)],
     ["wall / operators' floor", times("wall_ns")],
     ["GPU time / operators' floor", times("device_ns")],
   ];
@@ -130,14 +150,19 @@ function floor(tree: CallTree, node: number): HTMLElement | null {
   return list;
 }
 
-function numbers(tree: CallTree, node: number): HTMLElement {
+/** Of the step that is looked at where it is one, else of the run. */
+function numbers(tree: CallTree, node: number, metric: number): HTMLElement {
   const body = el("tbody");
-  inOrder(tree.metrics).forEach(({ label, unit, name }) => {
-    if (name.endsWith(LARGER)) return;
+  const seen = stepOf(tree.metrics[metric])?.name;
+  const callers = tree.role === "callers";
+  const shown = tree.metrics.filter((one) => stepOf(one)?.name === seen && !one.name.endsWith(LARGER));
+  inOrder(shown).forEach((one) => {
+    const { unit, name } = one;
+    const label = one.label.replace(`, ${stepOf(one)?.words}`, "");
     const index = tree.metric(name);
     const total = tree.total(index)[node];
-    const own = tree.self(index)[node];
-    const single = name === "calls";
+    const own = callers ? 0 : tree.self(index)[node];
+    const single = !callers && name.split("@")[0] === "calls";
     if (own === 0 && (single || total === 0)) return;
     body.append(
       el(

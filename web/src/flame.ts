@@ -32,6 +32,7 @@ export class FlameChart {
   private ink: Ink | null = null;
   private glide: { from: Pose; to: Pose; start: number } | null = null;
   private pending = 0;
+  private resting: (() => void)[] = [];
   private drag: { x: number; y: number; view: Span; scroll: number; moved: boolean } | null = null;
 
   constructor(
@@ -138,6 +139,12 @@ export class FlameChart {
     return null;
   }
 
+  /** Does something once the graph stands still and is drawn: what is beside it can wait that long. */
+  whenStill(act: () => void): void {
+    this.resting.push(act);
+    this.redraw();
+  }
+
   redraw(): void {
     if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.draw(now));
   }
@@ -173,6 +180,11 @@ export class FlameChart {
   private draw(now: number): void {
     this.pending = 0;
     this.step(now);
+    if (this.glide === null && this.resting.length > 0) {
+      const acts = this.resting;
+      this.resting = [];
+      requestAnimationFrame(() => acts.forEach((act) => act()));
+    }
     if (this.source === null || this.ink === null) return;
     const width = this.scroller.clientWidth;
     const height = this.scroller.clientHeight;

@@ -44,8 +44,11 @@ export function formatFlop(count: number): string {
   return `${digits(count / step[0])}${GAP}${step[1]}FLOP`;
 }
 
+/** Made once: to make one takes longer than all the numbers of a page. */
+const COUNT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
+
 export function formatCount(count: number): string {
-  return count.toLocaleString("en-US", { maximumFractionDigits: Number.isInteger(count) ? 0 : 2 });
+  return COUNT.format(count);
 }
 
 export function formatValue(value: number, unit: string): string {

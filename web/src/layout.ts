@@ -4,6 +4,8 @@
 export interface FlameSource {
   readonly root: number;
   total(node: number): number;
+  /** What its width stands for, where that is kept: see `spreadOf`. */
+  spread?(node: number): number;
   /** In the order in which they are drawn. */
   children(node: number): readonly number[];
   /** -1 above the root. */
@@ -47,59 +49,59 @@ export interface Frame2D {
 /** Boxes that can be seen, parents before children. */
 export function layout(source: FlameSource, frame: Frame2D): Box[] {
   const boxes: Box[] = [];
-  const scale = frame.width / (frame.view.to - frame.view.from);
-  const stack: [node: number, depth: number, from: number, share: number][] = [[source.root, 0, 0, 1]];
   if (!(source.total(source.root) > 0)) return boxes;
-  while (stack.length > 0) {
-    const [node, depth, from, share] = stack.pop() as [number, number, number, number];
-    boxes.push({ node, depth, x: (from - frame.view.from) * scale, width: share * scale, hidden: 0 });
-    if (depth < frame.maxDepth) placeChildren(source, frame, scale, node, depth, from, share, boxes, stack);
+  const { view, minWidth, maxDepth } = frame;
+  const scale = frame.width / (view.to - view.from);
+  // Node, depth, begin and share of each box that waits, one behind the other: tuples would be garbage each frame.
+  const waiting: number[] = [source.root, 0, 0, 1];
+  while (waiting.length > 0) {
+    const share = waiting.pop() as number;
+    const from = waiting.pop() as number;
+    const depth = waiting.pop() as number;
+    const node = waiting.pop() as number;
+    boxes.push({ node, depth, x: (from - view.from) * scale, width: share * scale, hidden: 0 });
+    if (depth >= maxDepth) continue;
+    const children = source.children(node);
+    if (children.length === 0) continue;
+    const unit = share / spread(source, node);
+    let at = from;
+    let hidden = 0;
+    let hiddenFrom = from;
+    const flush = (): void => {
+      const width = (at - hiddenFrom) * scale;
+      const x = (hiddenFrom - view.from) * scale;
+      if (hidden > 0 && width >= minWidth) boxes.push({ node: -1, depth: depth + 1, x, width, hidden });
+      hidden = 0;
+    };
+    for (const child of children) {
+      if (at >= view.to) break;
+      const part = Math.max(0, source.total(child)) * unit;
+      if (part > 0 && at + part > view.from) {
+        if (part * scale >= minWidth) {
+          flush();
+          waiting.push(child, depth + 1, at, part);
+        } else {
+          if (hidden === 0) hiddenFrom = at;
+          hidden++;
+        }
+      }
+      at += part;
+    }
+    flush();
   }
   return boxes;
 }
 
-function placeChildren(
-  source: FlameSource,
-  frame: Frame2D,
-  scale: number,
-  node: number,
-  depth: number,
-  from: number,
-  share: number,
-  boxes: Box[],
-  stack: [number, number, number, number][],
-): void {
-  const children = source.children(node);
-  const unit = share / spread(source, node, children);
-  let at = from;
-  let hidden = 0;
-  let hiddenFrom = from;
-  const flush = (): void => {
-    const width = (at - hiddenFrom) * scale;
-    if (hidden > 0 && width >= frame.minWidth) {
-      boxes.push({ node: -1, depth: depth + 1, x: (hiddenFrom - frame.view.from) * scale, width, hidden });
-    }
-    hidden = 0;
-  };
-  for (const child of children) {
-    const part = Math.max(0, source.total(child)) * unit;
-    if (at >= frame.view.to) break;
-    if (part > 0 && at + part > frame.view.from) {
-      if (part * scale >= frame.minWidth) {
-        flush();
-        stack.push([child, depth + 1, at, part]);
-      } else {
-        if (hidden === 0) hiddenFrom = at;
-        hidden++;
-      }
-    }
-    at += part;
-  }
-  flush();
+function spread(source: FlameSource, node: number): number {
+  return source.spread?.(node) ?? spreadOf(source, node, source.children(node));
 }
 
 /** What a node's width stands for: its total, or its children's where they are more than that. */
-function spread(source: FlameSource, node: number, children: readonly number[]): number {
+export function spreadOf(
+  source: Pick<FlameSource, "total">,
+  node: number,
+  children: readonly number[],
+): number {
   let sum = 0;
   for (const child of children) sum += Math.max(0, source.total(child));
   return Math.max(source.total(node), sum) || 1;
@@ -114,7 +116,7 @@ export function locate(source: FlameSource, node: number): Span {
   let parent = source.root;
   for (const step of path.reverse()) {
     const children = source.children(parent);
-    const unit = share / spread(source, parent, children);
+    const unit = share / spread(source, parent);
     for (const child of children) {
       if (child === step) break;
       from += Math.max(0, source.total(child)) * unit;

@@ -35,8 +35,12 @@ export function drawLead(place: HTMLElement, title: string, facts: Facts): void 
   const known = (item: Facts): string => printable(item.text ?? "unknown");
   const count = (item: Facts, format = formatCount): string =>
     item.number === null ? known(item) : format(item.number);
+  const onCpu = subject.at("device").text === "cpu" && [null, "none"].includes(machine.at("gpu").text);
+  const gpu: [string, string][] = onCpu ? [] : [["GPU", known(machine.at("gpu"))]];
+  const sentence = facts.at("sentence").text;
   place.replaceChildren(
     el("h1", {}, title),
+    sentence === null ? "" : el("p", { class: "sentence" }, printable(sentence)),
     line([
       ["model", known(subject.at("model"))],
       ["", known(subject.at("architecture"))],
@@ -51,7 +55,7 @@ export function drawLead(place: HTMLElement, title: string, facts: Facts): void 
       ["CPU", known(machine.at("cpu"))],
       ["cores", count(machine.at("cores"))],
       ["RAM", count(machine.at("ram_bytes"), formatBytes)],
-      ["GPU", known(machine.at("gpu"))],
+      ...gpu,
       ["OS", known(machine.at("os"))],
       ["Python", known(machine.at("python"))],
       ["torch", known(machine.at("torch"))],

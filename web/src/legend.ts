@@ -1,16 +1,8 @@
 /** What the colours mean, with the part of the zoomed frame that each holds by itself. */
 
-import {
-  categories,
-  categoryColour,
-  ClassColours,
-  kindColour,
-  KIND_NAMES,
-  owners,
-  type Scheme,
-} from "./colour";
+import type { Colouring } from "./colouring";
 import { el, styled } from "./dom";
-import { clip, formatShare } from "./format";
+import { formatShare } from "./format";
 import type { CallTree } from "./tree";
 
 const MOST = 10;
@@ -25,7 +17,9 @@ export function selfShares(
   const whole = tree.total(metric)[root];
   const sums = new Map<string, number>();
   for (let node = root; node < tree.end[root]; node++) {
-    if (own[node] > 0) sums.set(nameOf(node), (sums.get(nameOf(node)) ?? 0) + own[node]);
+    if (!(own[node] > 0)) continue;
+    const name = nameOf(node);
+    sums.set(name, (sums.get(name) ?? 0) + own[node]);
   }
   return [...sums].map(([name, sum]): [string, number] => [name, sum / whole]).sort((a, b) => b[1] - a[1]);
 }
@@ -35,23 +29,16 @@ export function drawLegend(
   tree: CallTree,
   root: number,
   metric: number,
-  by: "kind" | "class",
-  scheme: Scheme,
+  colouring: Colouring,
 ): void {
-  const byCategory = tree.held && by === "kind";
-  const owner = by === "class" ? owners(tree) : byCategory ? categories(tree) : [];
-  const outside = "outside modules";
-  const classes = new ClassColours(tree, scheme);
-  const shares = selfShares(tree, root, metric, (node) =>
-    by === "class" || byCategory ? (owner[node] ?? outside) : tree.frame(node).kind,
-  );
+  const shares = selfShares(tree, root, metric, (node) => colouring.group(node));
+  const { order } = colouring;
+  if (order !== undefined) {
+    const have = new Map(shares);
+    shares.splice(0, shares.length, ...order.map((name): [string, number] => [name, have.get(name) ?? 0]));
+  }
   const items = shares.slice(0, MOST).map(([name, share]) => {
-    const colour = byCategory
-      ? categoryColour(name, scheme)
-      : by === "class"
-        ? classes.of(name === outside ? null : name)
-        : kindColour(name, scheme);
-    const label = by === "class" || byCategory ? clip(name, 32) : (KIND_NAMES[name] ?? clip(name, 32));
+    const { colour, label } = colouring.entry(name);
     return el(
       "span",
       { class: "item" },
@@ -62,5 +49,5 @@ export function drawLegend(
   });
   if (shares.length > MOST)
     items.push(el("span", { class: "item" }, el("small", {}, `and ${shares.length - MOST} more`)));
-  place.replaceChildren(el("span", { class: "title" }, "Self share"), ...items);
+  place.replaceChildren(el("span", { class: "title" }, colouring.title), ...items);
 }

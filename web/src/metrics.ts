@@ -1,6 +1,6 @@
 /** Metrics as people meet them: what they are called, in which order they stand, which can be a width. */
 
-import type { Metric } from "./tree";
+import type { CallTree, Metric } from "./tree";
 
 /** Shorter than the file's own labels. */
 const LABELS: Record<string, string> = {
@@ -46,6 +46,33 @@ export function peakOf({ name }: Metric): { phase: string; onDevice: boolean } |
   return found && { phase: found[2], onDevice: found[1] !== undefined };
 }
 
+/** One traced step of its own: `wall_ns@decode.8`. */
+const STEP = /^(\w+)@([^.@]+)\.(\d+)$/;
+
+export interface Step {
+  /** The metric whose share of the step it is. */
+  metric: string;
+  /** `decode.8` */
+  name: string;
+  phase: string;
+  /** "decode step 8" */
+  words: string;
+}
+
+/** The step that a metric is of; null for those of the whole run. */
+export function stepOf(metric: Metric): Step | null {
+  const found = peakOf(metric) === null ? STEP.exec(metric.name) : null;
+  if (found === null) return null;
+  const [, name, phase, number] = found;
+  return { metric: name, name: `${phase}.${number}`, phase, words: `${phase} step ${number}` };
+}
+
+/** What shares of a metric are shares of. */
+export function wholeOf(tree: CallTree, metric: number): string {
+  const step = metric < 0 ? null : stepOf(tree.metrics[metric]);
+  return step === null || tree.role !== "whole" ? tree.whole : step.words;
+}
+
 const GROUPS: [unit: string, label: string][] = [
   ["ns", "Time"],
   ["bytes", "Bytes"],
@@ -58,21 +85,21 @@ const NO_WIDTH = new Set(["low_occupancy_ns", "unknown_work", "read_bytes", "wri
 
 /** Calls are counted up the tree: at or below a frame there are so many. */
 export function forPeople(metric: Metric): Metric {
-  return {
-    ...metric,
-    label: LABELS[metric.name] ?? metric.label,
-    fold: metric.name === "calls" ? "sum" : metric.fold,
-  };
+  const step = stepOf(metric);
+  const name = step?.metric ?? metric.name;
+  const short = LABELS[name];
+  const label = short !== undefined && step !== null ? `${short}, ${step.words}` : short;
+  return { ...metric, label: label ?? metric.label, fold: name === "calls" ? "sum" : metric.fold };
 }
 
-export function canBeWidth({ name, fold }: Metric): boolean {
-  return fold === "sum" && !NO_WIDTH.has(name);
+export function canBeWidth(metric: Metric): boolean {
+  return metric.fold === "sum" && !NO_WIDTH.has(metric.name) && stepOf(metric) === null;
 }
 
 export function inOrder<T extends Metric>(metrics: readonly T[]): T[] {
-  const place = ({ name, unit }: Metric): number => {
-    const group = GROUPS.findIndex(([own]) => own === unit);
-    const at = ORDER.indexOf(name);
+  const place = (metric: Metric): number => {
+    const group = GROUPS.findIndex(([own]) => own === metric.unit);
+    const at = ORDER.indexOf(stepOf(metric)?.metric ?? metric.name);
     return (group < 0 ? GROUPS.length : group) * 100 + (at < 0 ? ORDER.length : at);
   };
   return metrics.slice().sort((a, b) => place(a) - place(b));

@@ -1,8 +1,8 @@
 /** What is looked at: the tree as the state asks for it, and places in it. No drawing. */
 
 import type { Report } from "./data";
-import { mergeLayers, type Merged } from "./merge";
-import { canBeWidth, inOrder } from "./metrics";
+import { Lenses, type Seen } from "./lens";
+import { canBeWidth, inOrder, stepOf, type Step } from "./metrics";
 import { Ranking, type Ranked } from "./rank";
 import { Matches, matcher } from "./search";
 import { fromFragment, nodeAt, pathOf, START, toFragment, type ViewState } from "./state";
@@ -10,7 +10,7 @@ import type { CallTree, Metric } from "./tree";
 
 export class Model {
   state: ViewState;
-  /** The tree in use, as recorded or with merged layers. */
+  /** The tree in use, as recorded or through lenses. */
   tree: CallTree;
   /** As recorded: the run's, or that of bytes that are held. */
   private base: CallTree;
@@ -19,8 +19,8 @@ export class Model {
   matches: Matches | null = null;
   /** Why there are no matches, where the query is wrong. */
   complaint = "";
-  private readonly merged = new Map<CallTree, Merged>();
-  private rankings = new Map<CallTree, Ranking>();
+  private readonly lenses = new Lenses();
+  private readonly rankings = new WeakMap<CallTree, Ranking>();
 
   constructor(readonly report: Report) {
     this.tree = this.base = report.tree;
@@ -39,9 +39,37 @@ export class Model {
     return held === null ? [this.report.tree] : [this.report.tree, held];
   }
 
-  /** Index of the metric in use; -1 where the tree has none. */
+  /** Single steps of the run that were traced, in order. */
+  get steps(): Step[] {
+    const steps = new Map<string, Step>();
+    for (const metric of this.report.tree.metrics) {
+      const step = stepOf(metric);
+      if (step !== null && !steps.has(step.name)) steps.set(step.name, step);
+    }
+    return [...steps.values()];
+  }
+
+  /** Index of the metric in use, of the chosen step if there is one; -1 where the tree has none. */
   get metric(): number {
-    return this.tree.metric(this.state.metric);
+    return this.inStep(this.state.metric);
+  }
+
+  get calls(): number {
+    return this.inStep("calls");
+  }
+
+  private inStep(name: string): number {
+    const { step } = this.state;
+    return this.tree.metric(step === "" ? name : `${name}@${step}`);
+  }
+
+  /** What is wrong with how the tree is looked through; empty where nothing is. */
+  get trouble(): string {
+    return this.seen.complaint;
+  }
+
+  private get seen(): Seen {
+    return this.lenses.of(this.base, this.state);
   }
 
   get ranking(): Ranking {
@@ -54,24 +82,35 @@ export class Model {
   }
 
   top(): Ranked[] {
-    return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, this.tree.metric("calls"));
+    return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, this.calls);
   }
 
   change(change: Partial<ViewState>): void {
     const before = this.state;
+    const old = this.seen;
     this.state = { ...before, ...change };
     const base = this.bases.find((tree) => tree.metric(this.state.metric) >= 0) ?? this.report.tree;
     const moved = base !== this.base;
-    if (moved) this.startIn(base);
-    else if (this.state.merge !== before.merge) this.remerge();
+    this.base = base;
+    this.agree(change);
+    const { seen } = this;
+    if (seen.tree !== this.tree) this.moveTo(moved ? null : old, seen);
     if (
-      moved ||
-      ["merge", "query", "regex"].some(
-        (key) => this.state[key as keyof ViewState] !== before[key as keyof ViewState],
-      )
-    ) {
+      seen !== old ||
+      this.state.query !== before.query ||
+      this.state.regex !== before.regex ||
+      (this.matches === null && this.state.query !== "")
+    )
       this.search();
-    }
+  }
+
+  /** A metric that a step does not have and a step that has not the metric: what was asked for last stays. */
+  private agree(change: Partial<ViewState>): void {
+    const { step, metric } = this.state;
+    const has = (name: string): boolean => this.base.metric(`${name}@${step}`) >= 0;
+    if (step === "" || has(metric)) return;
+    const other = change.step === undefined ? undefined : this.metrics.find(({ name }) => has(name))?.name;
+    this.state = other === undefined ? { ...this.state, step: "" } : { ...this.state, metric: other };
   }
 
   goTo(zoom: number, selected: number): void {
@@ -102,34 +141,24 @@ export class Model {
     this.selected = nodeAt(this.tree, wanted.at, this.zoom);
   }
 
-  /** Another tree has other places: what was looked at is not in it. */
-  private startIn(base: CallTree): void {
-    this.base = base;
-    this.tree = this.state.merge ? this.mergedBase.tree : base;
-    this.zoom = this.selected = 0;
-  }
-
-  private get mergedBase(): Merged {
-    let merged = this.merged.get(this.base);
-    if (merged === undefined) this.merged.set(this.base, (merged = mergeLayers(this.base)));
-    return merged;
-  }
-
-  private remerge(): void {
-    const tree = this.base;
-    const { to } = this.mergedBase;
-    const heaviest = (wanted: number): number => {
-      const total = tree.total(this.metric);
-      let best = -1;
-      for (let node = 0; node < tree.size; node++) {
-        if (to[node] === wanted && (best < 0 || total[node] > total[best])) best = node;
-      }
-      return Math.max(0, best);
-    };
-    const move = this.state.merge ? (node: number): number => to[node] : heaviest;
-    this.zoom = move(this.zoom);
+  /** Places are kept where both trees have them; null: another recording's tree has none of them. */
+  private moveTo(old: Seen | null, seen: Seen): void {
+    const move = (node: number): number =>
+      old === null ? 0 : Math.max(0, seen.to[this.heaviest(old, node)] ?? 0);
+    const turned = old?.tree.role !== seen.tree.role;
     this.selected = move(this.selected);
-    this.tree = this.state.merge ? this.mergedBase.tree : tree;
+    this.zoom = turned ? 0 : move(this.zoom);
+    this.tree = seen.tree;
+  }
+
+  /** Of the recorded nodes that stand behind one that is seen. */
+  private heaviest(seen: Seen, wanted: number): number {
+    const total = this.base.total(this.base.metric(this.state.metric));
+    let best = 0;
+    for (let node = 0; node < this.base.size; node++) {
+      if (seen.to[node] === wanted && (best === 0 || total[node] > total[best])) best = node;
+    }
+    return best;
   }
 
   private search(): void {

@@ -7,6 +7,8 @@ const PAD = 5;
 const FONT =
   '11.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 const MIN_TEXT = 18;
+const HOVER_ALPHA = 0.13;
+const LEAST_TEXT_ALPHA = 0.55;
 
 export interface Ink {
   readonly paper: string;
@@ -63,31 +65,73 @@ export function drawBoxes(
   context.fillRect(0, 0, area.width, area.height);
   context.font = FONT;
   context.textBaseline = "middle";
-  const writer = new Writer(context);
   const above = ancestors(source, marks.zoomed);
-  for (const box of boxes) {
-    const left = Math.max(0, snap(box.x, area.ratio));
-    const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
-    const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
-    const width = Math.max(right - left - gap, 0.5);
-    const top = topOf(box);
-    const hit = marks.hit !== null && box.node >= 0 && marks.hit[box.node] === 1;
-    context.globalAlpha = alpha(box, hit, marks, above);
-    context.fillStyle = box.node < 0 ? ink.hidden : hit ? ink.hit : source.colour(box.node);
-    context.fillRect(left, top, width, ROW - 1);
-    if (box.node >= 0 && box.node === marks.hovered) {
-      context.fillStyle = ink.text;
-      context.globalAlpha = 0.13;
-      context.fillRect(left, top, width, ROW - 1);
-      context.globalAlpha = 1;
+  const strokes = boxes.map((box) => strokeOf(box, topOf(box), source, ink, marks, above, area));
+  fill(context, strokes);
+  const hovered = strokes.find(({ node }) => node >= 0 && node === marks.hovered);
+  if (hovered !== undefined) {
+    context.fillStyle = ink.text;
+    context.globalAlpha = HOVER_ALPHA;
+    context.fillRect(hovered.left, hovered.top, hovered.width, ROW - 1);
+  }
+  const writer = new Writer(context);
+  for (const { node, left, top, width, hit, alpha } of strokes) {
+    if (node < 0 || width < MIN_TEXT) continue;
+    const [text, faint] = hit ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
+    writer.alpha(Math.max(LEAST_TEXT_ALPHA, alpha));
+    writer.write(source.label(node), left + PAD, top + ROW / 2, width - 2 * PAD, text, faint);
+  }
+  context.globalAlpha = 1;
+  for (const { node, left, top, width } of strokes)
+    if (node >= 0 && node !== source.root) outline(context, node, left, top, width, ink, marks);
+}
+
+/** A box as it stands on the canvas. */
+interface Stroke {
+  readonly node: number;
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly colour: string;
+  readonly alpha: number;
+  readonly hit: boolean;
+}
+
+function strokeOf(
+  box: Box,
+  top: number,
+  source: FlameSource,
+  ink: Ink,
+  marks: Marks,
+  above: Set<number>,
+  area: Area,
+): Stroke {
+  const { node } = box;
+  const left = Math.max(0, snap(box.x, area.ratio));
+  const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
+  const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
+  const hit = marks.hit !== null && node >= 0 && marks.hit[node] === 1;
+  const colour = node < 0 ? ink.hidden : hit ? ink.hit : source.colour(node);
+  const width = Math.max(right - left - gap, 0.5);
+  return { node, left, top, width, colour, alpha: alpha(box, hit, marks, above), hit };
+}
+
+/** One colour after the other: to change it costs more than to draw a box in it. */
+function fill(context: CanvasRenderingContext2D, strokes: readonly Stroke[]): void {
+  const groups = new Map<string, Map<number, Stroke[]>>();
+  for (const stroke of strokes) {
+    let byAlpha = groups.get(stroke.colour);
+    if (byAlpha === undefined) groups.set(stroke.colour, (byAlpha = new Map<number, Stroke[]>()));
+    const group = byAlpha.get(stroke.alpha);
+    if (group === undefined) byAlpha.set(stroke.alpha, [stroke]);
+    else group.push(stroke);
+  }
+  for (const [colour, byAlpha] of groups) {
+    context.fillStyle = colour;
+    for (const [alpha, group] of byAlpha) {
+      context.globalAlpha = alpha;
+      for (const { left, top, width } of group) context.fillRect(left, top, width, ROW - 1);
     }
-    if (box.node >= 0 && width >= MIN_TEXT) {
-      context.globalAlpha = Math.max(0.55, context.globalAlpha);
-      const [text, faint] = hit ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
-      writer.write(source.label(box.node), left + PAD, top + ROW / 2, width - 2 * PAD, text, faint);
-    }
-    context.globalAlpha = 1;
-    if (box.node >= 0 && box.node !== source.root) outline(context, box.node, left, top, width, ink, marks);
   }
 }
 
@@ -133,6 +177,8 @@ function snap(x: number, ratio: number): number {
 /** Writes text that stays inside its box. */
 class Writer {
   private readonly letter: number;
+  private colour = "";
+  private opacity = -1;
 
   constructor(private readonly context: CanvasRenderingContext2D) {
     this.letter = context.measureText("0123456789").width / 10;
@@ -142,14 +188,22 @@ class Writer {
     let name = this.clip(label.name, room);
     if (name !== label.name && label.short.length < label.name.length) name = this.clip(label.short, room);
     if (name === "") return;
-    this.context.fillStyle = text;
+    this.ink(text);
     this.context.fillText(name, x, y);
     if (label.note === "" || name !== label.name) return;
     const used = this.width(name) + this.letter * 1.5;
     if (room - used < this.letter * 5) return;
     const note = this.clipLeft(label.note, room - used);
-    this.context.fillStyle = faint;
+    this.ink(faint);
     this.context.fillText(note, x + used, y);
+  }
+
+  alpha(opacity: number): void {
+    if (opacity !== this.opacity) this.context.globalAlpha = this.opacity = opacity;
+  }
+
+  private ink(colour: string): void {
+    if (colour !== this.colour) this.context.fillStyle = this.colour = colour;
   }
 
   /** Keeps the end, which is what tells paths apart. */
@@ -182,7 +236,9 @@ class Writer {
   }
 }
 
+const PLAIN = /^[\x20-\x7e\xa1-\xff]*$/;
+
 /** Letters that all take one cell of a monospaced font. */
 function isPlain(text: string): boolean {
-  return /^[\x20-\x7e\xa1-\xff]*$/.test(text);
+  return PLAIN.test(text);
 }

@@ -37,8 +37,10 @@ export class Matches {
     private readonly tree: CallTree,
     test: (frame: Frame) => boolean,
   ) {
-    const byFrame = Uint8Array.from(tree.frames, (frame) => (test(frame) ? 1 : 0));
-    this.hit = Uint8Array.from(tree.frameOf, (frame) => byFrame[frame]);
+    const byFrame = new Uint8Array(tree.frames.length);
+    tree.frames.forEach((frame, index) => (byFrame[index] = test(frame) ? 1 : 0));
+    this.hit = new Uint8Array(tree.size);
+    for (let node = 0; node < tree.size; node++) this.hit[node] = byFrame[tree.frameOf[node]];
   }
 
   /** Matches at or below a node that have no match between them and it: their totals add up. */

@@ -1,22 +1,26 @@
 /** A call tree, seen through one metric and in one order, as the flame graph draws it. */
 
+import type { Colouring } from "./colouring";
 import { formatCount, shortFile } from "./format";
-import type { FlameLabel, FlameSource } from "./layout";
+import { spreadOf, type FlameLabel, type FlameSource } from "./layout";
 import type { CallTree, Frame } from "./tree";
 
 export class TreeSource implements FlameSource {
   readonly root = 0;
   private readonly totals: Float64Array;
-  private readonly ordered = new Map<number, readonly number[]>();
-  private readonly labels = new Map<number, FlameLabel>();
+  private readonly ordered: (readonly number[] | undefined)[] = [];
+  private readonly labels: (FlameLabel | undefined)[] = [];
+  /** 0: not asked for yet. */
+  private readonly spreads: Float64Array;
 
   constructor(
     private readonly tree: CallTree,
     metric: number,
     private readonly order: "call" | "heavy",
-    private readonly palette: { of(node: number): string },
+    private readonly colouring: Colouring,
   ) {
     this.totals = tree.total(metric);
+    this.spreads = new Float64Array(tree.size);
   }
 
   total(node: number): number {
@@ -27,28 +31,22 @@ export class TreeSource implements FlameSource {
     return this.tree.parent[node];
   }
 
+  spread(node: number): number {
+    return (this.spreads[node] ||= spreadOf(this, node, this.tree.children(node)));
+  }
+
   children(node: number): readonly number[] {
-    let children = this.ordered.get(node);
-    if (children === undefined) {
-      const found = this.tree.children(node);
-      if (this.order === "heavy") found.sort((a, b) => this.totals[b] - this.totals[a] || a - b);
-      children = found;
-      this.ordered.set(node, children);
-    }
-    return children;
+    const called = this.tree.children(node);
+    if (this.order === "call" || called.length < 2) return called;
+    return (this.ordered[node] ??= called.slice().sort((a, b) => this.totals[b] - this.totals[a] || a - b));
   }
 
   label(node: number): FlameLabel {
-    let label = this.labels.get(node);
-    if (label === undefined) {
-      label = this.describe(node);
-      this.labels.set(node, label);
-    }
-    return label;
+    return (this.labels[node] ??= this.describe(node));
   }
 
   colour(node: number): string {
-    return this.palette.of(node);
+    return this.colouring.of(node);
   }
 
   private describe(node: number): FlameLabel {

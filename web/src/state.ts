@@ -12,8 +12,16 @@ export interface ViewState {
   regex: boolean;
   order: "call" | "heavy";
   shape: "icicle" | "flame";
-  colour: "kind" | "class" | "change";
+  /** The name of a colour mode (see `colouring`). */
+  colour: string;
   merge: boolean;
+  /** A single traced step, as in `decode.8`; empty: all. */
+  step: string;
+  /** Patterns (see `pattern`) of frames that are spliced out, and of those whose stacks alone are shown. */
+  hide: string;
+  focus: string;
+  /** The frame whose callers are shown; empty: the tree stands as it was recorded. */
+  callers: string;
 }
 
 export const START: ViewState = {
@@ -26,6 +34,10 @@ export const START: ViewState = {
   shape: "icicle",
   colour: "kind",
   merge: false,
+  step: "",
+  hide: "",
+  focus: "",
+  callers: "",
 };
 
 export function toFragment(state: ViewState): string {
@@ -48,13 +60,13 @@ export function fromFragment(fragment: string): ViewState {
     regex: text("regex") === "1",
     order: text("order") === "heavy" ? "heavy" : "call",
     shape: text("shape") === "flame" ? "flame" : "icicle",
-    colour: colourOf(text("colour")),
+    colour: text("colour") || START.colour,
     merge: text("merge") === "1",
+    step: text("step"),
+    hide: text("hide"),
+    focus: text("focus"),
+    callers: text("callers"),
   };
-}
-
-function colourOf(text: string): ViewState["colour"] {
-  return text === "class" || text === "change" ? text : "kind";
 }
 
 /** FNV-1a: the same text gives the same number everywhere and always. */
@@ -64,10 +76,17 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
+const STEPS = new WeakMap<Frame, string>();
+
+/** Four letters of a hash, made once for each frame. */
 function step(frame: Frame): string {
-  return hash(`${frame.kind}\n${frame.name}\n${frame.module ?? ""}`)
-    .toString(36)
-    .slice(-4);
+  let letters = STEPS.get(frame);
+  if (letters === undefined) {
+    const told = `${frame.kind}\n${frame.name}\n${frame.module ?? ""}`;
+    letters = hash(told).toString(36).slice(-4);
+    STEPS.set(frame, letters);
+  }
+  return letters;
 }
 
 /**

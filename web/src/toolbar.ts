@@ -1,9 +1,12 @@
 /** The controls of the flame graph: they show a state and ask for another; they hold none. */
 
+import { modeOf, type ColourMode } from "./colouring";
 import { button, byId, el } from "./dom";
+import { lensFields } from "./lenses";
 import { grouped } from "./metrics";
-import type { ViewState } from "./state";
-import type { Metric } from "./tree";
+import type { PartChoice } from "./part";
+import { START, type ViewState } from "./state";
+import type { CallTree, Metric } from "./tree";
 
 export interface ToolbarEvents {
   change(change: Partial<ViewState>): void;
@@ -20,16 +23,19 @@ interface Choice {
 export class Toolbar {
   readonly search: HTMLInputElement;
   private readonly metric: HTMLSelectElement;
-  private readonly choices = new Map<"order" | "shape" | "colour", Choice[]>();
+  private readonly choices = new Map<"order" | "shape", Choice[]>();
+  private readonly colour: HTMLSelectElement;
   private readonly merge: HTMLButtonElement;
   private readonly regex: HTMLButtonElement;
   private readonly found: HTMLOutputElement;
   private readonly walkers: HTMLButtonElement[];
+  private state = START;
 
   constructor(
     place: HTMLElement,
     metrics: readonly Metric[],
-    compared: boolean,
+    private readonly modes: readonly ColourMode[],
+    part: PartChoice,
     private readonly events: ToolbarEvents,
   ) {
     this.metric = el(
@@ -40,9 +46,18 @@ export class Toolbar {
       ),
     );
     this.metric.addEventListener("change", () => events.change({ metric: this.metric.value }));
+    this.colour = el(
+      "select",
+      { id: "colour", title: "What the colours mean (c)" },
+      ...modes.map(({ name, label }) => el("option", { value: name }, label)),
+    );
+    this.colour.addEventListener("change", () => events.change({ colour: this.colour.value }));
     this.merge = button(
       "Merge layers",
-      { title: "All instances of a layer as one (m)", "aria-pressed": "false" },
+      {
+        title: "All instances of a module class in the same place as one: sixteen MLPs become one (m)",
+        "aria-pressed": "false",
+      },
       () => events.change({ merge: this.merge.getAttribute("aria-pressed") !== "true" }),
     );
     this.search = el("input", {
@@ -65,6 +80,7 @@ export class Toolbar {
     ];
     place.append(
       el("label", { class: "field" }, el("span", {}, "Width"), this.metric),
+      part.element,
       this.group("order", "Order", [
         ["call", "Call order"],
         ["heavy", "Heaviest"],
@@ -73,19 +89,23 @@ export class Toolbar {
         ["icicle", "Icicle"],
         ["flame", "Flame"],
       ]),
-      this.group("colour", "Colour", [
-        ["kind", "By kind"],
-        ["class", "By class"],
-        ...(compared ? ([["change", "By change"]] as [string, string][]) : []),
-      ]),
+      el("label", { class: "field" }, el("span", {}, "Colour"), this.colour),
       this.merge,
       el("div", { class: "search" }, this.search, this.regex, ...this.walkers),
+      lensFields(
+        () => this.state,
+        (change) => events.change(change),
+      ),
     );
     this.listen();
   }
 
-  show(state: ViewState, found: string): void {
+  show(state: ViewState, tree: CallTree, found: string): void {
+    this.state = state;
     this.metric.value = state.metric;
+    this.colour.value = modeOf(state.colour, tree, this.modes).name;
+    for (const option of this.colour.options)
+      option.disabled = this.modes.find(({ name }) => name === option.value)?.offered(tree) !== true;
     for (const [name, choices] of this.choices) {
       for (const { value, element } of choices)
         element.setAttribute("aria-pressed", String(value === state[name]));
@@ -101,7 +121,7 @@ export class Toolbar {
     this.found.textContent = found;
   }
 
-  private group(name: "order" | "shape" | "colour", label: string, options: [string, string][]): HTMLElement {
+  private group(name: "order" | "shape", label: string, options: [string, string][]): HTMLElement {
     const choices = options.map(([value, text]): Choice => {
       const change = (): void => this.events.change({ [name]: value } as Partial<ViewState>);
       return { value, element: button(text, { "aria-pressed": "false" }, change) };

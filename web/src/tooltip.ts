@@ -2,6 +2,7 @@
 
 import { el } from "./dom";
 import { clip, formatCount, formatShare, formatValue } from "./format";
+import { wholeOf } from "./metrics";
 import type { CallTree } from "./tree";
 
 export class Tooltip {
@@ -19,7 +20,7 @@ export class Tooltip {
     const place =
       frame.module ??
       (frame.file === null ? "" : `${frame.file}${frame.line === null ? "" : `:${frame.line}`}`);
-    const shares = [`${formatShare(total[node] / total[0])} of ${tree.whole}`];
+    const shares = [`${formatShare(total[node] / total[0])} of ${wholeOf(tree, metric)}`];
     if (zoom > 0 && tree.contains(zoom, node) && node !== zoom) {
       shares.unshift(`${formatShare(total[node] / total[zoom])} of ${clip(tree.frame(zoom).name, 24)}`);
     }

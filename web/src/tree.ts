@@ -28,7 +28,13 @@ export interface Columns {
   origin: Uint8Array;
   /** How many recorded nodes stand behind each node. */
   instances?: Int32Array;
+  role?: Role;
 }
+
+/** What the root stands for: all that was recorded, the stacks that are looked at, or a frame above its callers. */
+export type Role = "whole" | "focus" | "callers";
+
+const NO_CHILDREN: readonly number[] = [];
 
 export class CallTree {
   readonly size: number;
@@ -46,9 +52,11 @@ export class CallTree {
   readonly height: Int32Array;
   /** Whether it is a tree of bytes that are held, below what they are held as, and not one of a run. */
   readonly held: boolean;
+  readonly role: Role;
   private readonly selfs: readonly Float64Array[];
   private readonly folded = new Map<number, Float64Array>();
   private readonly none: Float64Array;
+  private readonly below: (readonly number[] | undefined)[] = [];
 
   /** Wants columns in pre-order: see `preorder`. */
   constructor(columns: Columns) {
@@ -60,6 +68,7 @@ export class CallTree {
     this.origin = columns.origin;
     this.instances = columns.instances ?? null;
     this.selfs = columns.selfs;
+    this.role = columns.role ?? "whole";
     this.held = columns.frames.some(({ kind }) => kind === "memory");
     this.size = columns.parent.length;
     this.none = new Float64Array(this.size);
@@ -78,6 +87,8 @@ export class CallTree {
 
   /** What the root is called in a sentence. */
   get whole(): string {
+    if (this.role === "focus") return "what is in focus";
+    if (this.role === "callers") return "its total";
     return this.held ? "peak" : "run";
   }
 
@@ -85,9 +96,15 @@ export class CallTree {
     return this.frames[this.frameOf[node]];
   }
 
-  children(node: number): number[] {
-    const children = [];
-    for (let child = node + 1; child < this.end[node]; child = this.end[child]) children.push(child);
+  /** In pre-order; made when it is first asked for. */
+  children(node: number): readonly number[] {
+    let children = this.below[node];
+    if (children === undefined) {
+      if (this.end[node] === node + 1) return NO_CHILDREN;
+      const found: number[] = [];
+      for (let child = node + 1; child < this.end[node]; child = this.end[child]) found.push(child);
+      this.below[node] = children = found;
+    }
     return children;
   }
 

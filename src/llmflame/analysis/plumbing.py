@@ -105,7 +105,7 @@ def _merged(
     several: list[tuple[int, list[int], list[int]]],
 ) -> list[float]:
     """`firsts`: by new node, the first old one; `several`: where there are others, and those hidden in it."""
-    counted = metric != metrics.CALLS.name
+    counted = metric.partition("@")[0] != metrics.CALLS.name
     values = [column[first] for first in firsts]
     for here, others, hidden in several:
         for member in others:

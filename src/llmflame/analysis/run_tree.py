@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmflame.analysis.phases import gap_ns, phase_spans, run_wall_ns
 from llmflame.analysis.replay import charge
@@ -189,6 +189,13 @@ def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> N
         _add_charged(phase, window, window.timeline)
 
 
+def window_alone(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Values:
+    """What one undisturbed step at the window's place takes, at the profile's nodes."""
+    alone = PhaseTree(phase.span)
+    _add_window(alone, replace(window, time_ns=window.clean_ns, count=1.0), on_device=on_device)
+    return alone.values
+
+
 def _add_charged(phase: PhaseTree, window: ScaledWindow, timeline: Timeline) -> None:
     charged = charge(timeline)
     rate = window.time_ns / timeline.wall_ns if timeline.wall_ns else 0.0
@@ -256,6 +263,7 @@ class _Builder:
             if span.thread_cpu_ns is not None:
                 self._values[metrics.CPU.name][node] = min(span.thread_cpu_ns, span.wall_ns)
             return
+        self.places[span.name, root] = top
         self._put(top, phase.values.get(root, {}))
         live = with_ancestors(self._profile, phase.values)
         stack = [(child, top) for child in reversed(self._children[root])]

@@ -20,6 +20,7 @@ from llmflame.analysis.paging import mapped_bytes, page_fault_ns, weights_cached
 from llmflame.analysis.phases import GENERATION, decode_steps, phase_spans, run_wall_ns, steps, waiting
 from llmflame.analysis.roofline import Roofline, rooflines
 from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.sentence import sentence
 from llmflame.analysis.top import top_frames
 from llmflame.store.profile import Profile
 
@@ -34,7 +35,7 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
     run = run if run is not None else build_run_tree(profile)
     covered = wall_coverage(run.tree)
     first = opening(profile)
-    return {
+    document = {
         "schema": SCHEMA,
         **{name: first[name] for name in ("status", "reason", "machine", "subject")},
         "phases": _phases(profile, covered),
@@ -49,6 +50,7 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
         "findings": [finding_document(one) for one in find(profile, run)],
         "top": _top(run, top_limit),
     }
+    return {**document, "sentence": sentence(document)}
 
 
 def _phases(profile: Profile, covered: Mapping[str, float]) -> list[dict[str, Any]]:

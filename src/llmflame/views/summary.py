@@ -39,7 +39,10 @@ def rest_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType
     """What stands below the opening."""
     if not document["phases"]:
         return Group()
-    parts: list[RenderableType] = [Text(), _phases(document["phases"])]
+    parts: list[RenderableType] = [Text()]
+    if document["sentence"]:
+        parts += [Paragraph(Text(safe_text(document["sentence"]), style="bold")), Text()]
+    parts.append(_phases(document["phases"]))
     if document["memory"] is not None:
         parts += [Text(), *memory_lines(document["memory"])]
     limits = roofline_lines(document)

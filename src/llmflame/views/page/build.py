@@ -6,6 +6,7 @@ from llmflame.analysis.ceiling import ceilings
 from llmflame.analysis.plumbing import without_plumbing
 from llmflame.analysis.roofline import with_floors
 from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.step_columns import with_steps
 from llmflame.analysis.summary import summarise
 from llmflame.store.profile import Profile
 from llmflame.views.page.memory import page_memory
@@ -16,7 +17,7 @@ from llmflame.views.page.sections import page_sections
 def page_data(profile: Profile, run: RunTree | None = None, *, all_frames: bool = False) -> PageData:
     """Everything that a profile says, frames that only pass a call on left out unless `all_frames`."""
     run = run if run is not None else build_run_tree(profile)
-    tree = with_floors(run.tree, ceilings(profile).best)
+    tree = with_floors(with_steps(run), ceilings(profile).best)
     tree = tree if all_frames else without_plumbing(tree)
     title = str(profile.subject.get("model") or profile.path.stem)
     return PageData(
