@@ -291,7 +291,14 @@ test("a step is a part of the run, not a width", () => {
 });
 
 test("step and metric agree: what was asked for last stays", () => {
-  const page = new Model({ title: "", summary: null, tree: stepped(), memory: null });
+  const page = new Model({
+    title: "",
+    summary: null,
+    tree: stepped(),
+    memory: null,
+    compared: null,
+    sections: {},
+  });
   assert.deepEqual(
     page.steps.map(({ name }) => name),
     ["decode.8"],
@@ -350,7 +357,7 @@ test("every colour mode has an entry for every frame's group", () => {
   const tree = stepped();
   for (const mode of MODES.filter((one) => one.offered(tree)))
     for (let node = 0; node < tree.size; node++) {
-      const colouring = mode.start(tree, "dark");
+      const colouring = mode.start(tree, "dark", "");
       assert.match(colouring.entry(colouring.group(node)).colour, /^oklch/);
       assert.match(colouring.of(node), /^oklch/);
     }
