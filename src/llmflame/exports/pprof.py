@@ -94,7 +94,7 @@ class _Profile:
             where = content(1, b"".join([locations[place] for place in reversed(path)]))
             rest = [column[node] for column in columns]
             for step, part in parts.get(node, {}).items():
-                self._sample(where, part, labels + self._label("step", str(step)))
+                self._sample(where, part, labels + self._step(step))
                 rest = [whole - own for whole, own in zip(rest, part, strict=True)]
             if any(value > NOTHING for value in rest):
                 self._sample(where, rest, labels)
@@ -132,6 +132,10 @@ class _Profile:
             pair = number(1, self._string(key)) + number(2, self._string(one_line(value)))
             known = self._labels[key, value] = content(3, pair)
         return known
+
+    def _step(self, step: int) -> bytes:
+        """As a number: pprof takes `-tagfocus=step=8` for one. Its readers take a 0 for no label at all."""
+        return content(3, number(1, self._string("step")) + number(3, step)) if step else b""
 
     def _location(self, frame: Frame) -> int:
         """A frame as a function and its one location."""
