@@ -31,6 +31,8 @@ TYPES: tuple[tuple[str, Metric], ...] = (
     ("device_held", metrics.DEVICE_HELD),
 )
 UNITS = {"ns": "nanoseconds", "bytes": "bytes"}
+LEVEL = 6
+"""gzip's highest level takes six times as long for a file that is 6 % smaller."""
 NOTHING = 1e-3
 """What rounding leaves of a node whose steps account for all of it, in nanoseconds or bytes."""
 SPACES: tuple[Space, ...] = ("host", "device")
@@ -51,7 +53,7 @@ def pprof(request: Request) -> bytes:
     wall_ns = round(sum(request.tree.selfs.get(metrics.WALL.name, ())))
     title = f"llmflame {request.profile.run.llmflame_version}: {request.title}"
     # Without a time of day the same profile is the same file.
-    return gzip.compress(profile.encoded(one_line(title), wall_ns), mtime=0)
+    return gzip.compress(profile.encoded(one_line(title), wall_ns), LEVEL, mtime=0)
 
 
 @dataclass(slots=True)
