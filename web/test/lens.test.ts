@@ -314,7 +314,14 @@ test("step and metric agree: what was asked for last stays", () => {
 });
 
 test("a place is kept where the tree still has it", () => {
-  const page = new Model({ title: "", summary: null, tree: model(), memory: null });
+  const page = new Model({
+    title: "",
+    summary: null,
+    tree: model(),
+    memory: null,
+    compared: null,
+    sections: {},
+  });
   const mlp =
     [...page.tree.frameOf.keys()].find((node) => page.tree.frame(node).module === "model.layers.2.mlp") ?? 0;
   page.goTo(mlp, mlp);
