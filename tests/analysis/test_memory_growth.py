@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from llmflame.analysis.memory.growth import FEWEST_STEPS, floors, growth
 from llmflame.analysis.memory.overview import memory_document
 from llmflame.analysis.memory.series import EMPTY, Series, highest_together
+from llmflame.analysis.memory.step_bytes import step_bytes
 from llmflame.store.profile import Profile, read_profile
 from tests.handmade import MIB, MS
 from tests.handmade_memory import KIB, LEFT_BYTES, STEP_BYTES, STEPS, handmade_memory
@@ -27,6 +29,18 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Profile:
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     return read_profile(handmade_memory(tmp_path_factory.mktemp("device") / "a.llmflame", device=True))
+
+
+def test_each_step_has_what_was_held_when_it_began(host: Profile, device: Profile) -> None:
+    for profile, name in ((host, "heap"), (device, "device")):
+        held = [one for step, one in sorted(step_bytes(profile).items()) if step >= 1]
+        caches = [one.kv_cache for one in held]
+        assert len(held) == STEPS and None not in caches
+        (slope,) = {after - before for before, after in itertools.pairwise(caches)}  # type: ignore[operator]
+        assert slope == STEP_BYTES
+        assert all(getattr(one, name) is not None for one in held)
+    assert all(one.device is None for one in step_bytes(host).values())
+    assert all(one.device_peak is not None for step, one in step_bytes(device).items() if step >= 1)
 
 
 def test_a_host_grows_by_its_cache_and_a_hundred_bytes(host: Profile) -> None:

@@ -78,6 +78,7 @@ def test_it_is_json(document: dict[str, Any]) -> None:
         "roofline",
         "findings",
         "top",
+        "sentence",
     ]
     assert (document["schema"], document["status"], document["reason"]) == (1, "complete", None)
 

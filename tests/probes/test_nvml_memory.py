@@ -10,12 +10,17 @@ import pytest
 from llmflame.probes.nvml_memory import DeviceMemoryGauge, visible_device
 
 PID = 41
+RESERVED = 645
+"""For driver and firmware."""
 
 
 class FakeNvml:
     """Two GPUs; the process runs on the second."""
 
     UUIDS = ("GPU-aaaa-1", "GPU-bbbb-2")
+    NVMLError = RuntimeError
+    nvmlMemory_v2 = 2
+    is_old = False
 
     def __init__(self, *, lists: bool = True, refuses: str = "") -> None:
         self.open = 0
@@ -42,9 +47,13 @@ class FakeNvml:
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
         return self.UUIDS.index(uuid)
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+    def nvmlDeviceGetMemoryInfo(self, handle: int, version: int | None = None) -> Any:
         self.asked += 1
-        return SimpleNamespace(used=1000 + handle)
+        if version is None:
+            return SimpleNamespace(used=RESERVED + 1000 + handle)
+        if self.is_old:
+            raise self.NVMLError("Function Not Found")
+        return SimpleNamespace(used=1000 + handle, reserved=RESERVED)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:
         if self._refuses:
@@ -142,3 +151,12 @@ def test_a_device_by_what_the_program_sees(device: str, visible: str | None, out
 def test_a_device_that_the_program_does_not_see(device: str, visible: str) -> None:
     with pytest.raises(OSError, match=f"no device {device}"):
         visible_device(device, visible)
+
+
+def test_an_older_driver_counts_what_it_keeps_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    nvml = FakeNvml()
+    nvml.is_old = True
+    values: dict[str, int] = {}
+    gauge(nvml, "0", []).read(values)
+    assert values["device_used_bytes"] == RESERVED + 1000

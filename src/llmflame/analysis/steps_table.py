@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import median
 
+from llmflame.analysis.memory.step_bytes import StepBytes, step_bytes
 from llmflame.analysis.phases import decode_steps
 from llmflame.analysis.tables import Column, Row, Table, ratio
 from llmflame.store.profile import Profile
@@ -21,6 +22,8 @@ COLUMNS = (
     Column("minor_faults", "count", "Minor faults"),
     Column("rss_delta_bytes", "bytes", "RSS +/-"),
     Column("rss_bytes", "bytes", "RSS", shown=False),
+    Column("heap_bytes", "bytes", "Heap", shown=False),
+    Column("kv_cache_bytes", "bytes", "KV cache", shown=False),
     Column("device_bytes", "bytes", "Device", shown=False),
     Column("device_peak_bytes", "bytes", "Device peak", shown=False),
     Column("repetitions", "count", "Repetitions", shown=False),
@@ -33,7 +36,8 @@ def steps_table(profile: Profile) -> Table:
     """One row a decode step of the clean pass; medians over its repetitions.
 
     `rss_delta_bytes` is the change of the resident set since the step before. `anatomy` tells whether the
-    step was traced or anchored (timed under module hooks) in the anatomy pass.
+    step was traced or anchored (timed under module hooks) in the anatomy pass. Heap, cache and the device's
+    bytes are those of the request that the memory pass counted, when the step began; the peak is the step's.
     """
     by_step: dict[int, list[SpanRow]] = defaultdict(list)
     deltas: dict[int, list[int]] = defaultdict(list)
@@ -48,9 +52,9 @@ def steps_table(profile: Profile) -> Table:
         ):
             deltas[span.step or 0].append(span.rss_bytes - before.rss_bytes)
         before = span
-    treatments = _treatments(profile)
+    treatments, held = _treatments(profile), step_bytes(profile)
     rows = [
-        _row(step, spans, deltas.get(step, []), treatments.get(step, set()))
+        _row(step, spans, deltas.get(step, []), treatments.get(step, set()), held.get(step, StepBytes()))
         for step, spans in sorted(by_step.items())
     ]
     return Table("steps", COLUMNS, tuple(rows))
@@ -82,7 +86,7 @@ def _treatments(profile: Profile) -> dict[int, set[str]]:
     return found
 
 
-def _row(step: int, spans: list[SpanRow], deltas: list[int], treatments: set[str]) -> Row:
+def _row(step: int, spans: list[SpanRow], deltas: list[int], treatments: set[str], held: StepBytes) -> Row:
     walls = [span.wall_ns for span in spans]
     timed = [span for span in spans if span.thread_cpu_ns is not None]
     on_cpu = sum(min(span.thread_cpu_ns or 0, span.wall_ns) for span in timed)
@@ -98,8 +102,10 @@ def _row(step: int, spans: list[SpanRow], deltas: list[int], treatments: set[str
         _median([span.minor_faults for span in spans]),
         round(median(deltas)) if deltas else None,
         _median([span.rss_bytes for span in spans]),
-        _median([span.device_bytes for span in spans]),
-        _median([span.device_peak_bytes for span in spans]),
+        held.heap,
+        held.kv_cache,
+        _median([span.device_bytes for span in spans]) if held.device is None else held.device,
+        _median([span.device_peak_bytes for span in spans]) if held.device_peak is None else held.device_peak,
         len(spans),
         ", ".join(sorted(treatments, reverse=True)) or None,
     )

@@ -60,8 +60,11 @@ export interface Steps {
   readonly requests: number;
 }
 
+/** Those that change from step to step are drawn. */
 const MEMORY: [string, string][] = [
   ["rss_bytes", "resident on the host"],
+  ["heap_bytes", "in the host's heap"],
+  ["kv_cache_bytes", "key/value cache"],
   ["device_bytes", "in use on the device"],
   ["device_peak_bytes", "at the step's peak on the device"],
 ];
@@ -86,7 +89,7 @@ export function decodeSteps(raw: unknown): Steps {
     high: known("max_ns"),
     repetitions: Math.max(1, ...known("repetitions")),
     anatomy: anatomy.map((value) => (typeof value === "string" ? value : null)),
-    memory: memory.filter(({ values }) => values.some((value) => value !== null)),
+    memory: memory.filter(({ values }) => growthOf(values).some((value) => (value ?? 0) !== 0)),
     notes,
     requests: (raw as RawSteps).requests_shown,
   };
