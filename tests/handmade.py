@@ -72,11 +72,13 @@ def handmade(
     name: str = "forward",
     model: str = "Tiny-2L",
     slowdown: float = 1.2,
+    slices: bool = False,
 ) -> Path:
     """Write the profile. `until` is what the run got to: `nothing`, `load`, `clean` or `anatomy`.
 
     `name` is that of a function in every layer, `model` the model's: both are data from outside. A traced
-    decode step takes `slowdown` times as long as a clean one.
+    decode step takes `slowdown` times as long as a clean one. With `slices` it is kept in which order the
+    traced frames ran, which older releases kept only where a device worked.
     """
     writer = ProfileWriter(path, version="0.0.test", mode="processes")
     writer.facts(FACTS)
@@ -87,9 +89,8 @@ def handmade(
         writer.tree(*load_window())
     if until == "anatomy":
         writer.rows(_anatomy_pass())
-        writer.tree(*_load_allocations())
-        for step in (0, 1):
-            writer.tree(*_traced_step(step, name, slowdown))
+        for window in (_load_allocations(), *(_traced_step(step, name, slowdown) for step in (0, 1))):
+            writer.tree(*(_in_order(*window) if slices else window))
     writer.finish(status, reason)
     return path
 
@@ -241,6 +242,15 @@ def _load_allocations() -> tuple[WindowRow, ObservedTree]:
     tree.add(op, "allocated_bytes", 40 * MIB)
     tree.add(op, "allocations", 10)
     return WindowRow("anatomy", 1001, "traced", "load", None, 520 * MS, None, 100, 0), tree
+
+
+def _in_order(window: WindowRow, tree: ObservedTree) -> tuple[WindowRow, ObservedTree]:
+    """Each frame once, in the order of its first call: a parent's own time before its children's."""
+    now, walls = 0, tree.cells["wall_ns"]
+    for node in sorted(walls):
+        tree.slices.append((node, now))
+        now += round(walls[node])
+    return window, tree
 
 
 def _traced_step(step: int, name: str, slowdown: float) -> tuple[WindowRow, ObservedTree]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ PROFILES: Mapping[str, Callable[..., Path]] = {
     "gpu": handmade_gpu,
     "memory": handmade_memory,
 }
+SLICED = "cpu with slices"
+"""The same run as `cpu`, of which is known what its traced windows did when."""
+MADE: Mapping[str, Callable[..., Path]] = {**PROFILES, SLICED: partial(handmade, slices=True)}
 on_each_profile = pytest.mark.parametrize("kind", PROFILES)
 CONSUMERS = Path(__file__).parent / "consumers"
 SPEEDSCOPE = CONSUMERS / "node_modules" / "speedscope" / "dist" / "release"
@@ -39,7 +43,7 @@ needs_speedscope = pytest.mark.skipif(
 
 def request_of(folder: Path, kind: str, **wanted: Any) -> Request:
     """Of one of the hand-made profiles."""
-    return Request(read_profile(PROFILES[kind](folder / f"{kind}.llmflame")), **wanted)
+    return Request(read_profile(MADE[kind](folder / f"{kind}.llmflame")), **wanted)
 
 
 def in_speedscope(path: Path) -> list[dict[str, Any]]:

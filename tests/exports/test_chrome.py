@@ -15,15 +15,17 @@ from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
 from tests.exports.made import (
     HOSTILE,
+    MADE,
+    SLICED,
     in_speedscope,
     needs_speedscope,
     needs_trace_model,
-    on_each_profile,
     read_by_node,
     request_of,
 )
 from tests.handmade_gpu import handmade_gpu
 
+on_each_made = pytest.mark.parametrize("kind", MADE)
 Event = dict[str, Any]
 Track = tuple[int, int]
 FIELDS: Mapping[str, set[str]] = {
@@ -88,7 +90,7 @@ def arrows(events: list[Event], tracks: Mapping[Track, list[Event]]) -> None:
             assert any(one["ts"] <= edge["ts"] <= one["ts"] + one["dur"] for one in around)
 
 
-@on_each_profile
+@on_each_made
 @pytest.mark.parametrize("phases", [(), ("decode",)])
 @pytest.mark.parametrize("all_frames", [False, True])
 def test_reads_strictly(tmp_path: Path, kind: str, phases: tuple[str, ...], all_frames: bool) -> None:
@@ -108,6 +110,39 @@ def test_a_run_on_a_cpu_has_phases_steps_and_counters(tmp_path: Path) -> None:
     assert [(event["name"], event["ts"], event["args"]) for event in counters] == [
         ("rss_bytes", 5_000, {"bytes": 100 << 20})
     ]
+
+
+def test_windows_of_a_cpu(tmp_path: Path) -> None:
+    """Frames of the main thread nest in their windows; there are no streams and no arrows."""
+    request = request_of(tmp_path, SLICED, phases=("prefill", "decode"))
+    text = chrome(request)
+    events = strictly_read(text)
+    track = tracks_of(events)[2, 1]
+    assert {thread for process, thread in tracks_of(events) if process == 2} == {1}
+    assert not any(event["ph"] in "sf" for event in events)
+    windows = [event for event in track if event["cat"] == "window"]
+    assert [event["name"] for event in windows] == ["prefill, step 0", "decode, step 1"]
+    for window in windows:
+        inside = [
+            event for event in track
+            if window["ts"] <= event["ts"] and event["ts"] + event["dur"] <= window["ts"] + window["dur"]
+        ]  # fmt: skip
+        names = [event["name"] for event in inside]
+        assert names[1] == "_sample" and inside[1]["dur"] == pytest.approx(window["dur"])
+        assert names.count("aten::mm") == names.count("aten::linear") == 2
+    assert "windows_without_frames" not in json.loads(text)["otherData"]
+
+
+def test_windows_without_frames_are_named(tmp_path: Path) -> None:
+    def without(**wanted: Any) -> list[str]:
+        found: list[str] = json.loads(chrome(request_of(tmp_path, "cpu", **wanted)))["otherData"][
+            "windows_without_frames"
+        ]
+        return found
+
+    assert without() == ["load", "prefill step 0", "decode step 1"]
+    (tmp_path / "cpu.llmflame").unlink()
+    assert without(phases=("decode",)) == ["decode step 1"]
 
 
 def test_windows_of_a_device(tmp_path: Path) -> None:
@@ -161,7 +196,7 @@ def test_names_are_data(tmp_path: Path) -> None:
 
 
 @needs_speedscope
-@on_each_profile
+@on_each_made
 def test_speedscope_reads_it(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(chrome(request_of(tmp_path, kind)), "utf-8")
@@ -170,7 +205,7 @@ def test_speedscope_reads_it(tmp_path: Path, kind: str) -> None:
 
 
 @needs_trace_model
-@on_each_profile
+@on_each_made
 def test_a_model_of_traces_finds_slices_counters_and_arrows(tmp_path: Path, kind: str) -> None:
     """TracerBench's, made for what Chrome writes."""
     text = chrome(request_of(tmp_path, kind))
@@ -195,6 +230,6 @@ def test_a_model_of_traces_finds_slices_counters_and_arrows(tmp_path: Path, kind
             assert (
                 thread["name"] in {e["args"]["name"] for e in own if e["name"] == "thread_name"} or not mine
             )
-    if kind == "gpu":
+    if kind in ("gpu", SLICED):
         (host,) = (one for one in processes[1]["threads"] if one["name"] == "main thread")
         assert {parent for _, _, _, parent in host["events"]} > {None, "decode, step 1"}

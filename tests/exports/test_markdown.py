@@ -10,7 +10,7 @@ import pytest
 from llmflame.exports.markdown import escaped, markdown
 from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
-from tests.exports.made import HOSTILE, PROFILES, on_each_profile, request_of
+from tests.exports.made import HOSTILE, PROFILES, SLICED, on_each_profile, request_of
 from tests.golden_files import check_golden
 from tests.handmade import handmade
 
@@ -18,6 +18,10 @@ from tests.handmade import handmade
 @on_each_profile
 def test_golden(tmp_path: Path, kind: str) -> None:
     check_golden(f"export-markdown-{kind}", markdown(request_of(tmp_path, kind)))
+
+
+def test_slices_change_nothing_of_it(tmp_path: Path) -> None:
+    assert markdown(request_of(tmp_path, SLICED)) == markdown(request_of(tmp_path, "cpu"))
 
 
 @on_each_profile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ import llmflame
 from llmflame.analysis.phases import decode_steps, phase_spans, run_wall_ns
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.errors import UsageError
+from llmflame.exports.chrome import chrome
+from llmflame.exports.request import Request
 from llmflame.probes.sections import STEP
 from llmflame.store.profile import Profile
 
+ROUNDED = 1e-3
+"""Microseconds: a trace's times are nanoseconds in three digits behind the point."""
 PROMPT = "Once upon a time there was a river"
 
 
@@ -54,6 +59,45 @@ def test_a_pipeline_is_profiled_and_left_as_it_was(tiny_pipeline: Any, tmp_path:
     ]
     assert len(decode_steps(profile, repetition=0)) == 9
     assert_conserved(profile)
+
+
+def test_it_is_known_what_each_traced_window_did_when(tiny_pipeline: Any, tmp_path: Path) -> None:
+    profile = llmflame.profile(tiny_pipeline, PROMPT, new_tokens=10, output=tmp_path / "a.llmflame")
+    traced = {row.id: row for row in profile.windows if row.kind == "traced"}
+    assert {"prefill step 0", "decode step 1", "decode step 8"} <= {row.label for row in traced.values()}
+    wall = next(number for number, metric in profile.metrics.items() if metric.name == "wall_ns")
+    for window, row in traced.items():
+        pieces = [piece for piece in profile.slices if piece.window == window]
+        starts = [piece.start_ns for piece in pieces]
+        assert starts[0] == 0 and starts == sorted(set(starts)) and starts[-1] < row.wall_ns
+        spent: Counter[int] = Counter()
+        for piece, end in zip(pieces, [*starts[1:], row.wall_ns], strict=True):
+            spent[piece.node] += end - piece.start_ns
+        cells = {cell.node: cell.value for cell in profile.cells if cell[::2] == (window, wall)}
+        assert spent == cells, row.label
+    assert not any(report.name.startswith("slices left out") for report in profile.probe_reports)
+
+
+def test_frames_on_the_timeline_nest_and_their_outermost_cover_the_window(
+    tiny_pipeline: Any, tmp_path: Path
+) -> None:
+    profile = llmflame.profile(tiny_pipeline, PROMPT, new_tokens=10, output=tmp_path / "a.llmflame")
+    events = json.loads(chrome(Request(profile, all_frames=True)))["traceEvents"]
+    track = [event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) == (2, 1)]
+    (window,) = (event for event in track if event["name"] == "decode, step 8")
+    begin, end = window["ts"], window["ts"] + window["dur"]
+    inside = [one for one in track if one is not window and begin <= one["ts"] < end]
+    ends, outermost = [end], 0.0
+    for event in sorted(inside, key=lambda event: (event["ts"], -event["dur"])):
+        while ends[-1] <= event["ts"]:
+            ends.pop()
+        assert event["ts"] + event["dur"] <= ends[-1] + ROUNDED
+        outermost += event["dur"] if len(ends) == 1 else 0
+        ends.append(event["ts"] + event["dur"])
+    assert outermost == pytest.approx(window["dur"], abs=1)
+    modules = {event["name"].split()[0] for event in inside if event["cat"] == "module"}
+    assert {"LlamaForCausalLM", "LlamaDecoderLayer", "Linear"} <= modules
+    assert {"aten::mm"} <= {event["name"] for event in inside if event["cat"] == "op"}
 
 
 def test_a_model_needs_its_tokenizer(tiny_pipeline: Any, tmp_path: Path) -> None:

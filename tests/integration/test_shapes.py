@@ -91,7 +91,13 @@ def test_no_time_of_it_is_in_the_run(recorded: tuple[Profile, Any]) -> None:
     assert sum(tree.selfs["flops"]) > 0
 
 
+def test_only_traced_windows_say_what_was_when(recorded: tuple[Profile, Any]) -> None:
+    profile, _ = recorded
+    traced = {row.id for row in profile.windows if row.kind == "traced"}
+    assert {piece.window for piece in profile.slices} == traced and shapes(profile)
+
+
 def test_without_a_device_there_is_nothing_to_check(recorded: tuple[Profile, Any]) -> None:
     profile, _ = recorded
-    assert profile.slices == () and profile.device_work == ()
+    assert profile.device_work == ()
     assert device_checks(profile, build_run_tree(profile)) == []

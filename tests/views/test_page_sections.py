@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from llmflame.analysis.plumbing import without_plumbing
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.store.profile import Profile, read_profile
+from llmflame.store.rows import ProbeReportRow
 from llmflame.views.page import PageData, page_sections, render_page
 from llmflame.views.page import steps as page_steps
 from llmflame.views.page import tables as page_tables
@@ -88,10 +90,39 @@ def test_what_is_not_known_is_absent(tmp_path: Path, until: str, absent: set[str
     assert {name for name, data in found.items() if data is None} == absent
 
 
-def test_a_cpu_has_no_traced_windows_and_no_device(cpu_path: Path) -> None:
+def test_without_slices_there_are_no_traced_windows_and_it_says_so(cpu_path: Path) -> None:
     found = sections(read_profile(cpu_path))["timeline"]
+    assert found["unknown"] == ["load", "prefill step 0", "decode step 1"] and found["too_many"] == []
     assert [window["id"] for window in found["windows"]] == ["start", "request.1", "request.2"]
     assert not any(window["traced"] or "works" in window or "gaps" in window for window in found["windows"])
+
+
+def test_a_cpus_windows_have_the_main_thread_and_no_device(tmp_path: Path) -> None:
+    profile = read_profile(handmade(tmp_path / "s.llmflame", slices=True))
+    found = sections(profile)["timeline"]
+    windows = {window["id"]: window for window in found["windows"] if window["traced"]}
+    assert list(windows) == ["load", "prefill.0", "decode.1"]
+    assert found["unknown"] == found["too_many"] == found["left_out"] == []
+    for window in windows.values():
+        assert not any(window["works"].values()) and not any(window["gaps"].values())
+    nodes, slices = found["nodes"], windows["decode.1"]["slices"]
+    names = [found["strings"][nodes["frames"]["name"][frame]] for frame in nodes["frame"]]
+    shown = list(accumulate(slices["node"]))
+    assert [names[node] for node in shown][:4] == ["_sample", "TinyForCausalLM", "forward", "TinyLayer"]
+    assert list(accumulate(slices["start"]))[:3] == [0, 600_000, 840_000]  # `_call_impl` is its caller's
+
+
+def test_what_the_recording_left_out_is_named(tmp_path: Path) -> None:
+    profile = read_profile(handmade(tmp_path / "s.llmflame", slices=True))
+    report = ProbeReportRow("anatomy", "tracer", "slices left out of decode step 1", 9_999, "count")
+    cut = replace(
+        profile,
+        slices=tuple(piece for piece in profile.slices if piece.window != 1003),
+        probe_reports=(*profile.probe_reports, report),
+    )
+    found = sections(cut)["timeline"]
+    assert [window["id"] for window in found["windows"] if window["traced"]] == ["load", "prefill.0"]
+    assert (found["too_many"], found["unknown"], found["left_out"]) == (["decode step 1"], [], [])
 
 
 def test_a_traced_window_is_whole(gpu_path: Path) -> None:

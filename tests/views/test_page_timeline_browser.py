@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from llmflame.store.profile import Profile
+from llmflame.store.rows import ProbeReportRow
 from tests.views.browsing import IN_A_BROWSER, Open, settle, view
 from tests.views.browsing import address as written
 from tests.views.sections_page import address, open_sections, text
@@ -147,10 +150,78 @@ def test_pointer_tells_and_selects(open_sections: Open) -> None:
     assert words.split()[0] in text(page, "#timeline .readout")
 
 
+@both_themes
+def test_a_cpus_windows_have_the_main_threads_lane(open_sections: Open, scheme: str) -> None:
+    page = open_sections(gpu=False, slices=True, scheme=scheme)
+    choice = page.locator("#timeline-window")
+    assert choice.input_value() == "decode.1"
+    options = [words.split(" (")[0] for words in choice.locator("option").all_inner_texts()]
+    assert options[:3] == ["load", "prefill step 0", "decode step 1"]
+    about = text(page, "#timeline .aside")
+    assert about.startswith("As traced") and "device" not in about and "GPU" not in about
+    assert page.locator("#timeline .keys").is_hidden() and colours(page) > 10
+    seen = []
+    page.focus(".lanes")
+    for _ in range(8):
+        page.keyboard.press("ArrowDown")
+        settle(page)
+        seen.append(text(page, "#timeline .readout"))
+    assert all("in main thread" in words for words in seen)
+    assert [words.split(":")[0] for words in seen[:4]] == [
+        "_sample",
+        "TinyForCausalLM",
+        "forward",
+        "TinyLayer",
+    ]
+    assert len({words.split(":")[0] for words in seen}) > 4
+
+
+def test_a_cpus_frame_is_clicked_and_shown_in_the_graph(open_sections: Open) -> None:
+    page = open_sections(gpu=False, slices=True)
+    page.locator(".lanes").scroll_into_view_if_needed()
+    box = page.locator(".lanes").bounding_box()
+    for down in range(24, int(box["height"]), 6):
+        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + down)
+        settle(page)
+        if page.locator("#tooltip").is_visible() and "aten::linear" in text(page, "#tooltip"):
+            break
+    page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + down)
+    settle(page)
+    assert text(page, "#timeline .readout").startswith("aten::linear")
+    page.click("#timeline .readout button:has-text('Show in the graph')")
+    settle(page)
+    names = page.evaluate(
+        """(node) => {
+            const [names, tree] = [[], llmflame.tree()];
+            for (; node > 0; node = tree.parent[node]) names.push(tree.frame(node).name);
+            return names;
+        }""",
+        view(page)["selected"],
+    )
+    assert names[0] == "aten::linear" and names[-1] == "decode"
+
+
+def test_what_was_too_much_is_named(open_sections: Open) -> None:
+    def cut(profile: Profile) -> Profile:
+        report = ProbeReportRow("anatomy", "tracer", "slices left out of prefill step 0", 9_999, "count")
+        return replace(
+            profile,
+            slices=tuple(piece for piece in profile.slices if piece.window != 1002),
+            probe_reports=(*profile.probe_reports, report),
+        )
+
+    page = open_sections(gpu=False, slices=True, change=cut)
+    about = text(page, "#timeline .aside")
+    assert "Too many events to be kept in the profile: those of prefill step 0." in about
+    assert "older releases" not in about
+
+
 def test_a_cpu_has_no_gpu_lanes(open_sections: Open) -> None:
     page = open_sections(gpu=False)
     assert page.locator("#timeline-window").input_value() == "request.1"
-    assert "only where a GPU worked" in text(page, "#timeline .aside")
+    about = text(page, "#timeline .aside")
+    assert "Of load, prefill step 0, decode step 1 the profile has no order of events" in about
+    assert "older releases kept it only where a GPU worked" in about
     seen = []
     page.focus(".lanes")
     for _ in range(6):

@@ -134,6 +134,8 @@ const TIMELINE: RawTimeline = {
     },
   ],
   left_out: [],
+  too_many: [],
+  unknown: ["tokenize"],
   nodes: {
     up: [0, 1, 1, 1, 1, 1, 1, 6],
     frame: [0, 1, 2, 3, 4, 5, 6, 7],

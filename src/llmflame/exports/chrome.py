@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from llmflame.analysis.kept_slices import unkept
 from llmflame.analysis.phases import ORDER
 from llmflame.exports.chrome_windows import window_events
 from llmflame.exports.names import one_line
@@ -22,9 +23,15 @@ COUNTED = ("tokens", "kv_tokens", "rss_bytes", "peak_rss_bytes", "device_bytes",
 
 
 def chrome(request: Request) -> str:
-    """Phases, steps and memory of the clean pass; frames, kernels and launches of windows with a timeline."""
+    """Phases, steps and memory of the clean pass;
+    frames, kernels and launches of windows of which is known what happened when."""
     version = one_line(request.profile.run.llmflame_version)
-    tail = json.dumps({"tool": f"llmflame {version}", "subject": one_line(request.title)})
+    about: dict[str, object] = {"tool": f"llmflame {version}", "subject": one_line(request.title)}
+    without = unkept(request.profile)
+    missing = [row for row in (*without.too_many, *without.unknown) if request.wants(row.span_name)]
+    if missing:
+        about["windows_without_frames"] = [one_line(row.label) for row in missing]
+    tail = json.dumps(about)
     events = ",\n".join([*_clean(request), *window_events(request)])
     return f'{{"displayTimeUnit":"ms","otherData":{tail},"traceEvents":[\n{events}\n]}}\n'
 

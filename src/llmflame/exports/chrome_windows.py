@@ -22,7 +22,7 @@ FIRST_STREAM = 1_000
 
 
 def window_events(request: Request) -> Iterator[str]:
-    """Windows of which slices and device work were kept, at the places where they were traced."""
+    """Windows of which slices were kept, at the places where they were traced."""
     profile = request.profile
     slices: dict[int, list[SliceRow]] = defaultdict(list)
     works: dict[int, list[DeviceWorkRow]] = defaultdict(list)

@@ -3,7 +3,8 @@
 A frame's own time is its interval less its children's. Intervals are clamped into their parent and behind
 their elder sibling first, so that whatever a tracer's clock did, own times add up to the window exactly;
 what no frame covers is a frame of its own, `unattributed`. The same pieces of time, in order, are the
-window's slices: from them and the device's work the analysis tells who kept a device waiting.
+window's slices: from them and the device's work the analysis tells who kept a device waiting, and the
+timeline what happened when.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ def charge(trace: Trace) -> ObservedTree:
             top = tree.child(0, WORKER)
             others = _Charger(tree, trace, OVERLAPPED.name, top)
             others.siblings(roots, top, trace.open_ns, trace.close_ns)
-    if tree.device_work:  # of whatever thread
-        tree.slices = main.slices()
+    tree.slices = main.slices()
     return tree
 
 

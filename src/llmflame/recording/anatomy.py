@@ -20,6 +20,7 @@ from llmflame.probes.sections import STEP
 from llmflame.probes.tracing import Recorded, Window
 from llmflame.probes.transfers import transfer_rows
 from llmflame.recording.session import Session
+from llmflame.recording.slices import SliceRoom
 from llmflame.store.categories import REWRITTEN
 from llmflame.store.metrics import WORK
 from llmflame.store.rows import AnchorRow, Treatment
@@ -128,7 +129,7 @@ def read_windows(
     `weights` are the addresses of the parameters' storages: of windows with shapes, what is read of them is
     counted apart. `alive` are those of all storages after the request: see `hold`.
     """
-    lost, account = 0, DeviceAccount()
+    lost, account, room = 0, DeviceAccount(), SliceRoom(session)
     while recorded:
         window = recorded.pop(0)
         try:
@@ -163,6 +164,7 @@ def read_windows(
             above = {f"{space}_above_opening_bytes": size for space, size in peak.bytes.items()}
             again = {f"{space}_{REWRITTEN}": size for space, size in peak.rewritten.items()}
             session.held(moment, peak.held, above | again)
+        room.fit(row, tree)
         session.sink.tree(row, tree)
     session.report("tracer", "windows lost", lost, "count")
     for name, value, unit in account.rows():

@@ -20,7 +20,7 @@ class ObservedTree:
         self._children: dict[tuple[int, FrameKey], int] = {}
         self.cells: dict[str, dict[int, float]] = {}
         self.slices: list[Slice] = []
-        """What the main thread did, in order and without a gap; kept where a device worked."""
+        """What the main thread did, in order and without a gap; none where they weren't kept."""
         self.device_work: list[DeviceWork] = []
 
     def child(self, parent: int, frame: FrameKey) -> int:

@@ -101,6 +101,16 @@ class WindowRow:
     events: int | None
     dropped: int | None
 
+    @property
+    def label(self) -> str:
+        """Its phase, with the step where it is one."""
+        return self.span_name if self.step is None else f"{self.span_name} step {self.step}"
+
+
+def slices_left_out(row: WindowRow) -> str:
+    """What the tracer's report is called that says how many slices of a window were too many to be kept."""
+    return f"slices left out of {row.label}"
+
 
 class CellRow(NamedTuple):
     """One number at one node in one window, as observed: scaling is the analysis' work.
@@ -117,7 +127,8 @@ class CellRow(NamedTuple):
 class SliceRow(NamedTuple):
     """What the main thread of a traced window did from one instant to the next slice's start.
 
-    A window's slices cover it without a gap; they are kept where a device worked in it.
+    A window's slices cover it without a gap. Where no device worked in it they may be too many to be kept,
+    and files of older releases have none there.
     """
 
     window: int

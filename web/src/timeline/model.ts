@@ -27,7 +27,10 @@ interface RawWindow {
 
 export interface RawTimeline {
   windows: RawWindow[];
+  /** Of traced windows: not in this page, not in the profile, and not in the profile of an older release. */
   left_out: string[];
+  too_many: string[];
+  unknown: string[];
   nodes: {
     up: number[];
     frame: number[];
@@ -75,6 +78,8 @@ export interface WindowInfo {
   readonly id: string;
   readonly label: string;
   readonly traced: boolean;
+  /** Did a device work in it? */
+  readonly onDevice: boolean;
   readonly wall: number;
   readonly dropped: number;
 }
@@ -92,6 +97,8 @@ const MOST_ROWS = 96;
 export class Timeline {
   readonly windows: readonly WindowInfo[];
   readonly leftOut: readonly string[];
+  readonly tooMany: readonly string[];
+  readonly unknown: readonly string[];
   readonly causes: readonly string[];
   readonly parent: Int32Array;
   private readonly frames: readonly EventFrame[];
@@ -111,14 +118,17 @@ export class Timeline {
     }));
     this.frameOf = raw.nodes.frame;
     this.parent = Int32Array.from(raw.nodes.up, (up, at) => (up === 0 ? -1 : at - up));
-    this.windows = raw.windows.map(({ id, label, traced, wall_ns: wall, dropped }) => ({
+    this.windows = raw.windows.map(({ id, label, traced, works, wall_ns: wall, dropped }) => ({
       id,
       label: printable(label),
       traced,
+      onDevice: works !== undefined && works.node.length > 0,
       wall: Math.max(1, wall),
       dropped,
     }));
     this.leftOut = raw.left_out.map(printable);
+    this.tooMany = raw.too_many.map(printable);
+    this.unknown = raw.unknown.map(printable);
     this.causes = [...new Set(raw.windows.flatMap(({ gaps }) => gaps?.cause ?? []))];
   }
 

@@ -104,15 +104,21 @@ class TimelineView implements Section {
     this.choice.replaceChildren(...groups.filter((item) => item !== null));
   }
 
-  private inWords({ traced, dropped }: WindowInfo): string {
-    const { leftOut, windows } = this.timeline;
+  private inWords({ traced, onDevice, dropped }: WindowInfo): string {
+    const { leftOut, tooMany, unknown } = this.timeline;
     const words = [
-      traced
-        ? "As traced: the tracer slows the host and not the device, so gaps are longer here than undisturbed."
-        : "As it went undisturbed: phases, steps, and memory as it was read meanwhile.",
+      !traced
+        ? "As it went undisturbed: phases, steps, and memory as it was read meanwhile."
+        : onDevice
+          ? "As traced: the tracer slows the host and not the device, so gaps are longer here than undisturbed."
+          : "As traced: the tracer slows the host, and short calls the most; the flame graph has undisturbed time.",
     ];
-    if (!windows.some((window) => window.traced))
-      words.push("Of traced windows the order of events is kept only where a GPU worked.");
+    if (unknown.length > 0)
+      words.push(
+        `Of ${unknown.join(", ")} the profile has no order of events: older releases kept it only where a GPU worked.`,
+      );
+    if (tooMany.length > 0)
+      words.push(`Too many events to be kept in the profile: those of ${tooMany.join(", ")}.`);
     if (dropped > 0) words.push(`The tracer lost ${dropped} events.`);
     if (leftOut.length > 0)
       words.push(`Left out, as too long for a page: ${leftOut.join(", ")}; llmflame export has them.`);

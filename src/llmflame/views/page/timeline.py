@@ -1,8 +1,8 @@
 """The page's timeline: windows of which it is known what happened when.
 
 A traced window has the main thread's slices, each stream's work, the device's gaps by cause, and memory as it
-was read meanwhile. Slices are kept where a device worked; of every run there is the clean pass: its phases
-and steps. Times are differences in nanoseconds, which compress; nodes are numbered as they first appear.
+was read meanwhile. Of the clean pass there are its phases and steps. Times are differences in nanoseconds,
+which compress; nodes are numbered as they first appear.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from llmflame.analysis.idle_gaps import idle_gaps
+from llmflame.analysis.kept_slices import unkept
 from llmflame.analysis.memory.series import series
 from llmflame.analysis.phases import ORDER
 from llmflame.store.model import Frame
@@ -20,7 +21,7 @@ from llmflame.views.page.curves import HOST
 from llmflame.views.page.document import StringTable
 from llmflame.views.page.lanes import NodeTable, differences
 
-MOST_EVENTS = 120_000
+MOST_EVENTS = 200_000
 """Slices, works and spans of a page, about 3 bytes each in it: windows that don't fit are left out whole, the
 shortest first, and named."""
 MOST_READINGS = 600
@@ -36,9 +37,12 @@ def timeline_data(profile: Profile) -> dict[str, object] | None:
     windows = [*(_traced(profile, nodes, *one) for one in traced), *_clean(profile, nodes)]
     if not windows:
         return None
+    without = unkept(profile)
     return {
         "windows": windows,
-        "left_out": [_label(row) for row in left_out],
+        "left_out": [row.label for row in left_out],
+        "too_many": [row.label for row in without.too_many],
+        "unknown": [row.label for row in without.unknown],
         "nodes": nodes.encoded(),
         "strings": strings.values,
     }
@@ -67,10 +71,6 @@ def _chosen(profile: Profile) -> tuple[list[Parts], list[WindowRow]]:
     return [(row, slices[row.id], works[row.id]) for row in known if row.id in kept], left_out
 
 
-def _label(row: WindowRow) -> str:
-    return row.span_name if row.step is None else f"{row.span_name} step {row.step}"
-
-
 def _traced(
     profile: Profile,
     nodes: NodeTable,
@@ -88,7 +88,7 @@ def _traced(
     span = _span_of(profile, row)
     return {
         "id": f"{row.span_name}.{row.step}" if row.step is not None else row.span_name,
-        "label": _label(row),
+        "label": row.label,
         "phase": row.span_name,
         "step": row.step,
         "traced": True,
