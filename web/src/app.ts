@@ -108,9 +108,8 @@ export class App {
       remember: () => this.remember(false),
       tooltip: this.tooltip,
     };
-    this.sections = new Sections(byId("sections"), report.sections, around, location.hash);
-    this.sections.recolour(this.theme.scheme);
-    drawNav(byId("nav"), this.sections.titles);
+    this.sections = new Sections(byId("sections"), report.sections, around, location.hash, this.theme.scheme);
+    drawNav(byId("nav"), this.sections.titles, (id) => this.sections.goTo(id));
     byId("help-open").addEventListener("click", () => this.help.showModal());
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("beforeprint", () => this.onPaper(true));
@@ -121,6 +120,11 @@ export class App {
     if (this.model.metric < 0)
       byId("flame").replaceChildren(el("p", { class: "note" }, "This profile holds no numbers to draw."));
     this.restore();
+  }
+
+  /** Once the graph stands. */
+  drawRest(done: () => void): void {
+    this.chart.whenStill(() => this.sections.drawWhenIdle(done));
   }
 
   private restore(): void {
@@ -413,6 +417,7 @@ export class App {
 
   /** Paper is light, and nothing on it can be opened. */
   private onPaper(printed: boolean): void {
+    if (printed) this.sections.drawAll();
     if (printed) document.querySelectorAll("details").forEach((item) => (item.open = true));
     this.theme.print(printed);
     this.chart.drawNow();

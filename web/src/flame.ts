@@ -215,7 +215,7 @@ export class FlameChart {
     }
     const scroll = this.scroller.scrollTop;
     this.layOut(width, height, scroll);
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", { alpha: false });
     if (context === null) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     drawBoxes(
