@@ -19,7 +19,7 @@ INSTALLS = "installs packages; that the extras exist is checked"
 MAKES = "runs for minutes; that the target exists is checked"
 BENCHMARK = "runs for minutes; that the file and its options exist is checked"
 NODE = "needs npm's packages; that the script exists is checked"
-ASKS = "asks on a terminal"
+BROWSES = "opens a screen: tests/cli/test_show_interactive.py does it"
 
 ONLY_PARSED: Mapping[str, str] = {
     "llmflame profile demo": RECORDS,
@@ -32,6 +32,8 @@ ONLY_PARSED: Mapping[str, str] = {
     "llmflame plan ./my-checkpoint --memory 24GB --dtype float16": BUILDS,
     "llmflame plan demo --device cpu --json": BUILDS,
     "llmflame machine --measure": MEASURES,
+    "llmflame show run.llmflame --interactive": BROWSES,
+    "llmflame show FILE --interactive": BROWSES,
     "go tool pprof -http=: run.pb.gz": SERVES,
 }
 """By command."""
@@ -44,6 +46,7 @@ PREFIXES: Mapping[str, str] = {
 """By how a command begins."""
 ONLY_COMPILED: Mapping[str, str] = {
     "README.md: profile = llmflame.profile(pipeline": "needs a model: tests/integration/test_live.py does it",
+    "docs/notebook.md: import llmflame": "records for minutes: tests/notebook does it",
 }
 """Python, by document and how a line of it begins: compiled, and what it uses of llmflame is looked up."""
 EXIT_CODES: Mapping[str, int] = {}

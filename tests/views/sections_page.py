@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -13,6 +14,7 @@ from llmflame.store.profile import Profile, read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.views.browsing import Open, settle
+from tests.views.browsing import address as written
 
 
 @pytest.fixture
@@ -60,5 +62,5 @@ def text(page: Any, selector: str) -> str:
 
 
 def address(page: Any) -> str:
-    found: str = page.evaluate("() => decodeURIComponent(location.hash)")
-    return found
+    """What is seen, as people read it in the address, once it is written there."""
+    return unquote(written(page))

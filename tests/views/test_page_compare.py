@@ -42,7 +42,7 @@ def test_the_tree_has_both_runs_numbers(comparison: Comparison) -> None:
 
 def test_the_page_carries_the_comparison(comparison: Comparison) -> None:
     both = page_compare(comparison)
-    found = data_of(render_page(PageData("B", summary(both.tree), both.tree, None, both.facts)))
+    found = data_of(render_page(PageData("B", summary(both.tree), both.tree, None, compared=both.facts)))
     assert found["compare"]["view"] == "diff"
     assert found["compare"]["figures"] and found["compare"]["frames"]
     columns = {metric["name"]: metric for metric in found["metrics"]}

@@ -12,7 +12,7 @@ from llmflame.analysis.compare.comparison import Comparison, compare
 from llmflame.store.profile import read_profile
 from llmflame.views.page import PageData, page_compare, render_page
 from tests.handmade_pair import pair, set_subject
-from tests.views.browsing import IN_A_BROWSER, Open, press, settle, view, widths
+from tests.views.browsing import IN_A_BROWSER, Open, address, press, settle, view, widths
 from tests.views.test_page_samples import llama, summary
 
 pytestmark = IN_A_BROWSER
@@ -55,7 +55,7 @@ def open_compared(browser: Any, tmp_path: Path) -> Iterator[Open]:
     def open_it(comparison: Comparison, theme: str = "light", fragment: str = "", width: int = 1440) -> Any:
         file = tmp_path / f"{len(contexts)}.html"
         both = page_compare(comparison)
-        data = PageData("B", summary(both.tree), both.tree, None, both.facts)
+        data = PageData("B", summary(both.tree), both.tree, None, compared=both.facts)
         file.write_text(render_page(data), encoding="utf-8")
         context = browser.new_context(
             viewport={"width": width, "height": 900}, reduced_motion="reduce", color_scheme=theme
@@ -113,6 +113,7 @@ def test_the_flame_graph_of_change(open_compared: Open, slower: Comparison, them
     page.click("#compare >> text=Flame graph: A")
     settle(page)
     assert view(page)["metric"] == "wall_ns@before"
+    assert "colour=change" in address(page)
     page.reload()
     page.wait_for_selector("html[data-whole]")
     assert view(page)["colour"] == "change", "the address holds it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.views.browsing import IN_A_BROWSER, Open, settle, view
+from tests.views.browsing import address as written
 from tests.views.sections_page import address, open_sections, text
 
 __all__ = ["open_sections"]
@@ -40,7 +41,7 @@ def test_a_point_leads_into_the_graph(open_sections: Open) -> None:
     assert told.startswith("matmul, decode:") and "of its ceiling" in told
     assert "roofline.at=decode~matmul" in address(page)
     assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "matmul, decode"
-    again = open_sections(page.evaluate("() => location.hash"))
+    again = open_sections(written(page))
     assert text(again, "#roofline .readout") == told
     page.click("#roofline .readout button")
     settle(page)

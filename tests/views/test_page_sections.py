@@ -160,7 +160,7 @@ def test_many_steps_are_thinned_to_what_matters(cpu_path: Path) -> None:
 def test_hostile_names_stay_data(tmp_path: Path, name: str) -> None:
     profile = read_profile(handmade_gpu(tmp_path / "h.llmflame", name=name, kernel=name, model=name))
     tree = build_run_tree(profile).tree
-    page = render_page(PageData("h", summary(tree), tree, None, page_sections(profile, tree, tree)))
+    page = render_page(PageData("h", summary(tree), tree, None, sections=page_sections(profile, tree, tree)))
     assert "__pwned" not in page
     assert embedded(page)["sections"]["timeline"]["windows"]
 

@@ -11,6 +11,7 @@ from llmflame.store.profile import read_profile
 from llmflame.views.page import PageData, page_sections, render_page
 from tests.handmade import handmade
 from tests.views.browsing import IN_A_BROWSER, Open, settle, view
+from tests.views.browsing import address as written
 from tests.views.sections_page import address, open_sections, text
 from tests.views.test_page_samples import llama, random_tree, summary
 
@@ -41,7 +42,7 @@ def test_columns_sort_both_ways(open_sections: Open, scheme: str) -> None:
     rising = [float(value.replace(",", "")) for value in column(page, place + 1)]
     assert rising == sorted(rising)
     assert "tables.sort=calls~up" in address(page) and "tables.table=kernels" in address(page)
-    again = open_sections(page.evaluate("() => location.hash"), scheme=scheme)
+    again = open_sections(written(page), scheme=scheme)
     assert column(again, 1) == column(page, 1)
 
 
@@ -105,7 +106,9 @@ def test_long_tables_keep_few_rows_in_the_document(browser: Any, tmp_path: Path)
     profile = read_profile(handmade(tmp_path / "a.llmflame"))
     page_file = tmp_path / "long.html"
     sections = page_sections(profile, tree, tree)
-    page_file.write_text(render_page(PageData("long", summary(llama()), tree, None, sections)), "utf-8")
+    page_file.write_text(
+        render_page(PageData("long", summary(llama()), tree, None, sections=sections)), "utf-8"
+    )
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(page_file.as_uri() + "#tables.table=functions")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.views.browsing import IN_A_BROWSER, Open, settle, view
+from tests.views.browsing import address as written
 from tests.views.sections_page import address, open_sections, text
 
 __all__ = ["open_sections"]
@@ -50,7 +51,7 @@ def test_a_window_is_chosen_and_kept(open_sections: Open) -> None:
     page = open_sections()
     page.select_option("#timeline-window", "prefill.0")
     assert "timeline.window=prefill.0" in address(page)
-    again = open_sections(page.evaluate("() => location.hash"))
+    again = open_sections(written(page))
     assert again.locator("#timeline-window").input_value() == "prefill.0"
     page.select_option("#timeline-window", "request.1")
     assert "As it went undisturbed" in text(page, "#timeline .aside")
@@ -72,7 +73,7 @@ def test_keys_walk_through_the_events(open_sections: Open, scheme: str) -> None:
     assert "main thread" in text(page, "#timeline .readout")
     at = address(page)
     assert "timeline.at=" in at
-    again = open_sections(page.evaluate("() => location.hash"), scheme=scheme)
+    again = open_sections(written(page), scheme=scheme)
     assert text(again, "#timeline .readout") == text(page, "#timeline .readout")
     keys(page, "Escape")
     assert page.locator("#timeline .readout").is_hidden() and "timeline.at" not in address(page)
@@ -95,7 +96,7 @@ def test_zoom_by_keys_buttons_and_wheel_is_kept(open_sections: Open) -> None:
     page.wait_for_timeout(REST_MS)
     zoomed = address(page)
     assert "timeline.view=" in zoomed
-    again = open_sections(page.evaluate("() => location.hash"))
+    again = open_sections(written(page))
     settle(again)
     assert "timeline.view=" in address(again)
     page.click("#timeline button:has-text('Whole window')")

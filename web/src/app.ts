@@ -127,6 +127,11 @@ export class App {
     this.chart.whenStill(() => this.sections.drawWhenIdle(done));
   }
 
+  /** What is seen, as it stands in the address. */
+  get fragment(): string {
+    return this.sections.places.join(this.model.fragment());
+  }
+
   private restore(): void {
     if (this.drawn) this.sections.restore(this.address.fragment);
     if (this.drawn && this.sections.places.without(this.address.fragment) === this.model.fragment()) return;
@@ -393,7 +398,7 @@ export class App {
   }
 
   private remember(asStep: boolean): void {
-    this.address.remember(this.sections.places.join(this.model.fragment()), asStep);
+    this.address.remember(this.fragment, asStep);
   }
 
   private walk(by: 1 | -1): void {

@@ -17,7 +17,7 @@ async function main(): Promise<void> {
     llmflame: {
       view: () => ({ ...app.model.state, zoom: app.model.zoom, selected: app.model.selected }),
       tree: () => app.model.tree,
-      address: () => `#${app.model.fragment()}`,
+      address: () => `#${app.fragment}`,
       boxes: () => app.chart.boxes.map((box) => ({ ...box })),
     },
   });

@@ -7,7 +7,7 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -31,6 +31,7 @@ class PageData:
     """The whole run: node 0 is the run, its children are the phases."""
     memory: PageMemory | None = None
     """Where the bytes were; None leaves the page's part about memory out."""
+    _: KW_ONLY
     compared: Mapping[str, object] | None = None
     """The document that `llmflame diff --json` prints, where `tree` is a comparison's; else None."""
     sections: Mapping[str, object] | None = None
