@@ -41,7 +41,7 @@ def take(page: Any, file: Path, folder: Path, names: list[str]) -> None:
         selector, fragment = PARTS.get(name, ("", ""))
         page.goto(f"{file.as_uri()}#{fragment}")
         page.reload()
-        page.wait_for_selector("html[data-ready]")
+        page.wait_for_selector("html[data-whole]")
         if name == "graph" or name == "roofline-colours":
             page.locator("#phases").get_by_text("decode").first.click()
         page.wait_for_timeout(STILL_MS)

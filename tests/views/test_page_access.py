@@ -82,7 +82,7 @@ def open_for_axe(browser: Any, tmp_path: Path) -> Iterator[Callable[[str, str, s
         contexts.append(context)
         page = context.new_page()
         page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("html[data-ready]")
+        page.wait_for_selector("html[data-whole]")
         page.add_script_tag(path=AXE)
         settle(page)
         return page

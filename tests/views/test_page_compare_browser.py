@@ -66,7 +66,7 @@ def open_compared(browser: Any, tmp_path: Path) -> Iterator[Open]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
         page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("html[data-ready]")
+        page.wait_for_selector("html[data-whole]")
         settle(page)
         return page
 
@@ -115,7 +115,7 @@ def test_the_flame_graph_of_change(open_compared: Open, slower: Comparison, them
     assert view(page)["metric"] == "wall_ns@before"
     assert "colour=change" in address(page)
     page.reload()
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     assert view(page)["colour"] == "change", "the address holds it"
     page.select_option("#metric", "calls@before")
     settle(page)

@@ -112,7 +112,7 @@ def test_long_tables_keep_few_rows_in_the_document(browser: Any, tmp_path: Path)
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(page_file.as_uri() + "#tables.table=functions")
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     settle(page)
     rows = int(page.get_attribute("#tables table", "aria-rowcount")) - 1
     assert rows > 100

@@ -14,6 +14,7 @@ import { drawChecks, drawFindings } from "./findings";
 import { FlameChart } from "./flame";
 import { clip, formatCount, formatShare, formatValue } from "./format";
 import { drawHelp } from "./help";
+import { Keys, type Commands } from "./keys";
 import { drawFigures, drawLead, drawStatus } from "./lead";
 import { drawLegend } from "./legend";
 import { drawLenses, withLine } from "./lenses";
@@ -23,7 +24,7 @@ import { peakOf, wholeOf } from "./metrics";
 import { Model } from "./model";
 import { drawNav } from "./nav";
 import { PartChoice } from "./part";
-import { identity, linesOf } from "./pattern";
+import { identity } from "./pattern";
 import { drawPhases, phasesOf, type Phase } from "./phases";
 import { placeOf } from "./place";
 import { Sections } from "./sections";
@@ -108,11 +109,10 @@ export class App {
       remember: () => this.remember(false),
       tooltip: this.tooltip,
     };
-    this.sections = new Sections(byId("sections"), report.sections, around, location.hash);
-    this.sections.recolour(this.theme.scheme);
-    drawNav(byId("nav"), this.sections.titles);
+    this.sections = new Sections(byId("sections"), report.sections, around, location.hash, this.theme.scheme);
+    drawNav(byId("nav"), this.sections.titles, (id) => this.sections.goTo(id));
     byId("help-open").addEventListener("click", () => this.help.showModal());
-    document.addEventListener("keydown", (event) => this.key(event));
+    new Keys(this.commands(), this.chart.element, () => this.help.open);
     window.addEventListener("beforeprint", () => this.onPaper(true));
     window.addEventListener("afterprint", () => this.onPaper(false));
     this.address = new Address(() => this.restore());
@@ -121,6 +121,29 @@ export class App {
     if (this.model.metric < 0)
       byId("flame").replaceChildren(el("p", { class: "note" }, "This profile holds no numbers to draw."));
     this.restore();
+  }
+
+  private commands(): Commands {
+    return {
+      model: this.model,
+      source: () => this.source,
+      change: (change, asStep) => this.change(change, asStep),
+      select: (node) => this.select(node),
+      zoomTo: (zoom, selected) => this.zoomTo(zoom, selected),
+      walk: (by) => this.walk(by),
+      callersOf: (node) => this.turn(node),
+      focusOn: (node) => this.focusOn(node),
+      hide: (node) => this.hide(node),
+      nextColour: () => this.nextColour(),
+      toggleTheme: () => this.theme.toggle(),
+      search: () => this.toolbar.search.select(),
+      help: () => this.help.showModal(),
+    };
+  }
+
+  /** Once the graph stands. */
+  drawRest(done: () => void): void {
+    this.chart.whenStill(() => this.sections.drawWhenIdle(done));
   }
 
   /** What is seen, as it stands in the address. */
@@ -418,6 +441,7 @@ export class App {
 
   /** Paper is light, and nothing on it can be opened. */
   private onPaper(printed: boolean): void {
+    if (printed) this.sections.drawAll();
     if (printed) document.querySelectorAll("details").forEach((item) => (item.open = true));
     this.theme.print(printed);
     this.chart.drawNow();
@@ -430,74 +454,10 @@ export class App {
     this.refresh(false);
   }
 
-  private key(event: KeyboardEvent): void {
-    const target = event.target instanceof Element ? event.target : null;
-    if (event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
-    if (target?.closest("input, select, textarea") != null) return;
-    const inChart = target === this.chart.element || target === document.body;
-    const act = this.letterKey(event.key) ?? (inChart ? this.chartKey(event.key) : null);
-    if (act === null) return;
-    event.preventDefault();
-    act();
-  }
-
-  private letterKey(key: string): (() => void) | null {
-    const { state } = this.model;
-    const actions: Record<string, () => void> = {
-      "/": () => this.toolbar.search.select(),
-      "?": () => this.help.showModal(),
-      n: () => this.walk(1),
-      N: () => this.walk(-1),
-      o: () => this.change({ order: state.order === "call" ? "heavy" : "call" }),
-      i: () => this.change({ shape: state.shape === "icicle" ? "flame" : "icicle" }),
-      c: () => this.nextColour(),
-      v: () => this.turn(this.model.selected),
-      f: () => this.focusOn(this.model.selected),
-      h: () => this.hide(this.model.selected),
-      H: () => this.change({ hide: linesOf(state.hide).slice(0, -1).join("\n") }, true),
-      m: () => this.change({ merge: !state.merge }),
-      t: () => this.theme.toggle(),
-      Escape: () => this.zoomTo(0, 0),
-    };
-    return actions[key] ?? null;
-  }
-
   private nextColour(): void {
     const { tree, state } = this.model;
     const offered = this.modes.filter((mode) => mode.offered(tree));
     const next = offered[(offered.indexOf(modeOf(state.colour, tree, this.modes)) + 1) % offered.length];
     this.change({ colour: next.name });
-  }
-
-  private chartKey(key: string): (() => void) | null {
-    const { model, source } = this;
-    const { selected } = model;
-    const up = model.state.shape === "flame" ? "ArrowDown" : "ArrowUp";
-    const down = up === "ArrowUp" ? "ArrowDown" : "ArrowUp";
-    const parent = source.parent(selected);
-    const sibling = (by: number): void => {
-      const row = parent < 0 ? [selected] : source.children(parent).filter((node) => source.total(node) > 0);
-      const next = row[row.indexOf(selected) + by];
-      if (next !== undefined) this.select(next);
-    };
-    const actions: Record<string, () => void> = {
-      [up]: () => parent >= 0 && this.select(parent),
-      [down]: () => {
-        const children = source.children(selected);
-        const heaviest = children.reduce(
-          (best, node) => (source.total(node) > source.total(best) ? node : best),
-          children[0],
-        );
-        if (heaviest !== undefined && source.total(heaviest) > 0) this.select(heaviest);
-      },
-      ArrowLeft: () => sibling(-1),
-      ArrowRight: () => sibling(1),
-      Enter: () => this.zoomTo(selected, selected),
-      Backspace: () => {
-        const above = source.parent(model.zoom);
-        if (above >= 0) this.zoomTo(above, above);
-      },
-    };
-    return actions[key] ?? null;
   }
 }

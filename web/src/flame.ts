@@ -19,9 +19,22 @@ interface Pose {
   scroll: number;
 }
 
+/** What boxes were laid out for. */
+interface Laid {
+  readonly source: FlameSource;
+  readonly from: number;
+  readonly to: number;
+  readonly inverted: boolean;
+  readonly rows: number;
+  readonly width: number;
+  readonly height: number;
+  readonly scroll: number;
+}
+
 export class FlameChart {
   readonly canvas: HTMLCanvasElement;
   boxes: Box[] = [];
+  private laid: Laid | null = null;
   private readonly scroller: HTMLElement;
   private readonly spacer: HTMLElement;
   private source: FlameSource | null = null;
@@ -201,15 +214,8 @@ export class FlameChart {
       this.spacer.style.marginTop = `${-height}px`;
     }
     const scroll = this.scroller.scrollTop;
-    const floor = this.inverted ? this.rowTop(0) - scroll + ROW : height + scroll;
-    const maxDepth = Math.ceil(floor / ROW);
-    this.boxes = layout(this.source, { view: this.view, width, maxDepth, minWidth: MIN_WIDTH }).filter(
-      (box) => {
-        const top = this.rowTop(box.depth) - scroll;
-        return top + ROW > 0 && top < height;
-      },
-    );
-    const context = this.canvas.getContext("2d");
+    this.layOut(width, height, scroll);
+    const context = this.canvas.getContext("2d", { alpha: false });
     if (context === null) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     drawBoxes(
@@ -225,6 +231,21 @@ export class FlameChart {
         ratio,
       },
     );
+  }
+
+  /** Boxes of the rows in sight; kept while what they depend on stays, as where only marks change. */
+  private layOut(width: number, height: number, scroll: number): void {
+    const { source, view, inverted, rows } = this;
+    if (source === null) return;
+    const laid = this.laid;
+    const now = { source, from: view.from, to: view.to, inverted, rows, width, height, scroll };
+    if (laid !== null && Object.entries(now).every(([name, value]) => laid[name as keyof Laid] === value))
+      return;
+    this.laid = now;
+    const above = inverted ? this.rowTop(-1) - scroll - height : scroll;
+    const minDepth = Math.max(0, Math.floor(above / ROW));
+    const maxDepth = Math.ceil((above + height) / ROW) - 1;
+    this.boxes = layout(source, { view, width, minDepth, maxDepth, minWidth: MIN_WIDTH });
   }
 
   private listen(): void {

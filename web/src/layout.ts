@@ -41,6 +41,8 @@ export interface Box {
 export interface Frame2D {
   readonly view: Span;
   readonly width: number;
+  /** Rows above it are walked through, and their boxes left out. */
+  readonly minDepth?: number;
   readonly maxDepth: number;
   /** Narrower boxes are not drawn, in pixels. */
   readonly minWidth: number;
@@ -50,7 +52,7 @@ export interface Frame2D {
 export function layout(source: FlameSource, frame: Frame2D): Box[] {
   const boxes: Box[] = [];
   if (!(source.total(source.root) > 0)) return boxes;
-  const { view, minWidth, maxDepth } = frame;
+  const { view, minWidth, minDepth = 0, maxDepth } = frame;
   const scale = frame.width / (view.to - view.from);
   // Node, depth, begin and share of each box that waits, one behind the other: tuples would be garbage each frame.
   const waiting: number[] = [source.root, 0, 0, 1];
@@ -59,7 +61,8 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
     const from = waiting.pop() as number;
     const depth = waiting.pop() as number;
     const node = waiting.pop() as number;
-    boxes.push({ node, depth, x: (from - view.from) * scale, width: share * scale, hidden: 0 });
+    if (depth >= minDepth)
+      boxes.push({ node, depth, x: (from - view.from) * scale, width: share * scale, hidden: 0 });
     if (depth >= maxDepth) continue;
     const children = source.children(node);
     if (children.length === 0) continue;
@@ -67,19 +70,15 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
     let at = from;
     let hidden = 0;
     let hiddenFrom = from;
-    const flush = (): void => {
-      const width = (at - hiddenFrom) * scale;
-      const x = (hiddenFrom - view.from) * scale;
-      if (hidden > 0 && width >= minWidth) boxes.push({ node: -1, depth: depth + 1, x, width, hidden });
-      hidden = 0;
-    };
+    const below = depth + 1;
     for (const child of children) {
       if (at >= view.to) break;
       const part = Math.max(0, source.total(child)) * unit;
       if (part > 0 && at + part > view.from) {
         if (part * scale >= minWidth) {
-          flush();
-          waiting.push(child, depth + 1, at, part);
+          if (hidden > 0) rest(boxes, frame, below, hiddenFrom, at, hidden);
+          hidden = 0;
+          waiting.push(child, below, at, part);
         } else {
           if (hidden === 0) hiddenFrom = at;
           hidden++;
@@ -87,9 +86,17 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
       }
       at += part;
     }
-    flush();
+    if (hidden > 0) rest(boxes, frame, below, hiddenFrom, at, hidden);
   }
   return boxes;
+}
+
+/** One box for siblings that are each too narrow. */
+function rest(boxes: Box[], frame: Frame2D, depth: number, from: number, to: number, hidden: number): void {
+  const scale = frame.width / (frame.view.to - frame.view.from);
+  const width = (to - from) * scale;
+  if (width >= frame.minWidth && depth >= (frame.minDepth ?? 0))
+    boxes.push({ node: -1, depth, x: (from - frame.view.from) * scale, width, hidden });
 }
 
 function spread(source: FlameSource, node: number): number {

@@ -21,7 +21,9 @@ async function main(): Promise<void> {
       boxes: () => app.chart.boxes.map((box) => ({ ...box })),
     },
   });
-  document.documentElement.dataset["ready"] = "true";
+  const { dataset } = document.documentElement;
+  dataset["ready"] = "true";
+  app.drawRest(() => (dataset["whole"] = "true"));
 }
 
 main().catch((error: unknown) => {

@@ -1,12 +1,15 @@
 /** The way to each part of the page. */
 
 import { button } from "./dom";
-import { bringInSight } from "./sections";
 
 /** A part counts as current from where its heading comes near the top. */
 const NEAR = 140;
 
-export function drawNav(place: HTMLElement, sections: readonly (readonly [string, string])[]): void {
+export function drawNav(
+  place: HTMLElement,
+  sections: readonly (readonly [string, string])[],
+  goTo: (id: string) => void,
+): void {
   const parts = [["lead", "Overview"], ["graph", "Graph"], ["memory", "Memory"], ...sections].filter(
     ([id]) => document.getElementById(id)?.hidden === false,
   );
@@ -14,7 +17,7 @@ export function drawNav(place: HTMLElement, sections: readonly (readonly [string
   const found = parts
     .map(([id, label]) => ({ id, label, part: document.getElementById(id) as HTMLElement }))
     .sort((a, b) => (a.part.compareDocumentPosition(b.part) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
-  const links = found.map(({ id, label }) => button(label, { "data-part": id }, () => bringInSight(id)));
+  const links = found.map(({ id, label }) => button(label, { "data-part": id }, () => goTo(id)));
   place.replaceChildren(...links);
   let pending = false;
   const mark = (): void => {

@@ -66,78 +66,90 @@ export function drawBoxes(
   context.font = FONT;
   context.textBaseline = "middle";
   const above = ancestors(source, marks.zoomed);
-  const strokes = boxes.map((box) => strokeOf(box, topOf(box), source, ink, marks, above, area));
-  fill(context, strokes);
-  const hovered = strokes.find(({ node }) => node >= 0 && node === marks.hovered);
-  if (hovered !== undefined) {
+  const strokes = new Strokes(boxes, topOf, area);
+  fill(context, strokes, source, ink, marks, above);
+  const { node, left, top, width } = strokes;
+  const hovered = node.indexOf(marks.hovered);
+  if (hovered >= 0 && marks.hovered >= 0) {
     context.fillStyle = ink.text;
     context.globalAlpha = HOVER_ALPHA;
-    context.fillRect(hovered.left, hovered.top, hovered.width, ROW - 1);
+    context.fillRect(left[hovered], top[hovered], width[hovered], ROW - 1);
   }
   const writer = new Writer(context);
-  for (const { node, left, top, width, hit, alpha } of strokes) {
-    if (node < 0 || width < MIN_TEXT) continue;
+  for (let at = 0; at < node.length; at++) {
+    if (width[at] < MIN_TEXT || node[at] < 0) continue;
+    const hit = isHit(marks, node[at]);
     const [text, faint] = hit ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
-    writer.alpha(Math.max(LEAST_TEXT_ALPHA, alpha));
-    writer.write(source.label(node), left + PAD, top + ROW / 2, width - 2 * PAD, text, faint);
+    writer.alpha(Math.max(LEAST_TEXT_ALPHA, alpha(node[at], hit, marks, above)));
+    writer.write(source.label(node[at]), left[at] + PAD, top[at] + ROW / 2, width[at] - 2 * PAD, text, faint);
   }
   context.globalAlpha = 1;
-  for (const { node, left, top, width } of strokes)
-    if (node >= 0 && node !== source.root) outline(context, node, left, top, width, ink, marks);
+  for (let at = 0; at < node.length; at++)
+    if (node[at] >= 0 && node[at] !== source.root)
+      outline(context, node[at], left[at], top[at], width[at], ink, marks);
 }
 
-/** A box as it stands on the canvas. */
-interface Stroke {
-  readonly node: number;
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly colour: string;
-  readonly alpha: number;
-  readonly hit: boolean;
+/** Boxes as they stand on the canvas, by column: an object for each of thousands would be garbage each frame. */
+class Strokes {
+  readonly node: Int32Array;
+  readonly left: Float64Array;
+  readonly top: Float64Array;
+  readonly width: Float64Array;
+
+  constructor(boxes: readonly Box[], topOf: (box: Box) => number, area: Area) {
+    this.node = new Int32Array(boxes.length);
+    this.left = new Float64Array(boxes.length);
+    this.top = new Float64Array(boxes.length);
+    this.width = new Float64Array(boxes.length);
+    boxes.forEach((box, at) => {
+      const left = Math.max(0, snap(box.x, area.ratio));
+      const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
+      const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
+      this.node[at] = box.node;
+      this.left[at] = left;
+      this.top[at] = topOf(box);
+      this.width[at] = Math.max(right - left - gap, 0.5);
+    });
+  }
 }
 
-function strokeOf(
-  box: Box,
-  top: number,
+function isHit(marks: Marks, node: number): boolean {
+  return marks.hit !== null && node >= 0 && marks.hit[node] === 1;
+}
+
+/** One colour after the other: to change it costs more than to draw a box in it. */
+function fill(
+  context: CanvasRenderingContext2D,
+  strokes: Strokes,
   source: FlameSource,
   ink: Ink,
   marks: Marks,
   above: Set<number>,
-  area: Area,
-): Stroke {
-  const { node } = box;
-  const left = Math.max(0, snap(box.x, area.ratio));
-  const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
-  const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
-  const hit = marks.hit !== null && node >= 0 && marks.hit[node] === 1;
-  const colour = node < 0 ? ink.hidden : hit ? ink.hit : source.colour(node);
-  const width = Math.max(right - left - gap, 0.5);
-  return { node, left, top, width, colour, alpha: alpha(box, hit, marks, above), hit };
-}
-
-/** One colour after the other: to change it costs more than to draw a box in it. */
-function fill(context: CanvasRenderingContext2D, strokes: readonly Stroke[]): void {
-  const groups = new Map<string, Map<number, Stroke[]>>();
-  for (const stroke of strokes) {
-    let byAlpha = groups.get(stroke.colour);
-    if (byAlpha === undefined) groups.set(stroke.colour, (byAlpha = new Map<number, Stroke[]>()));
-    const group = byAlpha.get(stroke.alpha);
-    if (group === undefined) byAlpha.set(stroke.alpha, [stroke]);
-    else group.push(stroke);
+): void {
+  const { node, left, top, width } = strokes;
+  const groups = new Map<number, Map<string, number[]>>();
+  for (let at = 0; at < node.length; at++) {
+    const hit = isHit(marks, node[at]);
+    const colour = node[at] < 0 ? ink.hidden : hit ? ink.hit : source.colour(node[at]);
+    const opacity = alpha(node[at], hit, marks, above);
+    let byColour = groups.get(opacity);
+    if (byColour === undefined) groups.set(opacity, (byColour = new Map<string, number[]>()));
+    const group = byColour.get(colour);
+    if (group === undefined) byColour.set(colour, [at]);
+    else group.push(at);
   }
-  for (const [colour, byAlpha] of groups) {
-    context.fillStyle = colour;
-    for (const [alpha, group] of byAlpha) {
-      context.globalAlpha = alpha;
-      for (const { left, top, width } of group) context.fillRect(left, top, width, ROW - 1);
+  for (const [opacity, byColour] of groups) {
+    context.globalAlpha = opacity;
+    for (const [colour, group] of byColour) {
+      context.fillStyle = colour;
+      for (const at of group) context.fillRect(left[at], top[at], width[at], ROW - 1);
     }
   }
 }
 
-function alpha(box: Box, hit: boolean, marks: Marks, above: Set<number>): number {
+function alpha(node: number, hit: boolean, marks: Marks, above: Set<number>): number {
   if (marks.hit !== null) return hit ? 1 : 0.38;
-  return above.has(box.node) ? 0.5 : 1;
+  return above.has(node) ? 0.5 : 1;
 }
 
 function ancestors(source: FlameSource, node: number): Set<number> {

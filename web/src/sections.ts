@@ -2,6 +2,7 @@
 
 import type { Scheme } from "./colour";
 import { el } from "./dom";
+import { whenIdle } from "./idle";
 import { SectionPlaces } from "./place_in_sections";
 import { rooflineSection } from "./roofline/section";
 import type { Section, SectionKind, Wishes } from "./section";
@@ -25,16 +26,28 @@ export interface Surroundings {
   readonly tooltip: Tooltip;
 }
 
+/** A part whose place is kept; null: what it shows isn't drawn yet. */
+interface Part {
+  readonly title: string;
+  readonly place: HTMLElement;
+  readonly make: () => Section;
+  section: Section | null;
+}
+
+/** The graph comes first: parts are drawn one by one when the page is idle, or when one is asked for. */
 export class Sections {
   readonly places: SectionPlaces;
-  private readonly made = new Map<string, { section: Section; place: HTMLElement; title: string }>();
+  private readonly parts = new Map<string, Part>();
+  private scheme: Scheme;
 
   constructor(
     host: HTMLElement,
     data: Readonly<Record<string, unknown>>,
     around: Surroundings,
     hash: string,
+    scheme: Scheme,
   ) {
+    this.scheme = scheme;
     this.places = new SectionPlaces(
       SECTIONS.map(({ id }) => id),
       () => around.remember(),
@@ -48,37 +61,58 @@ export class Sections {
     };
     for (const { id, title, make } of SECTIONS) {
       if (data[id] == null) continue;
-      const place = el("section", { id, class: "sheet", "aria-labelledby": `${id}-title` });
+      const place = el("section", { id, class: "sheet waiting", "aria-labelledby": `${id}-title` });
       host.append(place);
-      const section = make({
-        place,
-        data: data[id],
-        state: this.places.of(id),
-        tooltip: around.tooltip,
-        wishes,
-      });
-      this.made.set(id, { section, place, title });
+      const state = this.places.of(id);
+      const context = { place, data: data[id], state, tooltip: around.tooltip, wishes };
+      this.parts.set(id, { title, place, make: () => make(context), section: null });
     }
   }
 
   get titles(): [id: string, title: string][] {
-    return [...this.made].map(([id, { title }]) => [id, title]);
+    return [...this.parts].map(([id, { title }]) => [id, title]);
+  }
+
+  /** Where a part is gone to before its turn, it is drawn before it is scrolled to. */
+  draw(id: string): void {
+    const part = this.parts.get(id);
+    if (part === undefined || part.section !== null) return;
+    part.section = part.make();
+    part.section.recolour(this.scheme);
+    part.place.classList.remove("waiting");
+  }
+
+  drawAll(): void {
+    for (const id of this.parts.keys()) this.draw(id);
+  }
+
+  /** One after the other, so that none of them is waited for; `done` once all are there. */
+  drawWhenIdle(done: () => void): void {
+    const next = [...this.parts].find(([, { section }]) => section === null);
+    if (next === undefined) return done();
+    whenIdle(() => {
+      this.draw(next[0]);
+      this.drawWhenIdle(done);
+    });
   }
 
   recolour(scheme: Scheme): void {
-    for (const { section } of this.made.values()) section.recolour(scheme);
+    this.scheme = scheme;
+    for (const { section } of this.parts.values()) section?.recolour(scheme);
   }
 
   restore(hash: string): void {
     this.places.read(hash);
-    for (const { section } of this.made.values()) section.restore();
+    for (const { section } of this.parts.values()) section?.restore();
   }
 
-  private goTo(id: string, changes: Record<string, string> = {}): void {
-    const known = this.made.get(id);
-    if (known !== undefined && Object.keys(changes).length > 0) {
+  goTo(id: string, changes: Record<string, string> = {}): void {
+    // Those above it, too: drawn later, they would push it out of sight.
+    this.drawAll();
+    const known = this.parts.get(id)?.section ?? null;
+    if (known !== null && Object.keys(changes).length > 0) {
       this.places.of(id).set(changes);
-      known.section.restore();
+      known.restore();
     }
     bringInSight(id);
   }
