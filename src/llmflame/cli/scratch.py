@@ -6,17 +6,14 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmflame.errors import UsageError
 
-if TYPE_CHECKING:
-    from llmflame.scratch.sampling import Sampler
-
 MODEL_HELP = "demo, a checkpoint folder, a file.gguf, dummy:NAME, or ORG/NAME on the Hugging Face hub."
-_DEVICES = ("cpu", "cuda", "mps")
+_LARGEST_SEED = 2**63 - 1
 _PACKAGES = ("torch", "safetensors", "tokenizers")
 
 
@@ -36,7 +33,7 @@ def scratch(  # noqa: PLR0913  each option is a parameter
     top_p: Annotated[
         float, typer.Option(metavar="P", help="Draw from the tokens that have this share together.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=_LARGEST_SEED, help="Of what is drawn.")] = 0,
     naive: Annotated[
         bool, typer.Option("--naive", help="Without a KV cache: each step computes all tokens anew.")
     ] = False,
@@ -46,10 +43,8 @@ def scratch(  # noqa: PLR0913  each option is a parameter
     It is plain PyTorch: Llama, SmolLM2 and Qwen3 checkpoints as safetensors. The text is written as it grows.
     """
     _check_packages()
-    with _one_line():
-        where = _device(device)
-        sample = _sampler(temperature, top_p, seed, where)
-        for piece in _text(_folder(model), prompt, new_tokens, dtype, where, sample, naive):
+    with _as_usage():
+        for piece in _text(model, prompt, new_tokens, (dtype, device), (temperature, top_p, seed), naive):
             typer.echo(_shown(piece), nl=False)
     typer.echo()
 
@@ -73,13 +68,13 @@ def _check_packages() -> None:
 
 
 @contextlib.contextmanager
-def _one_line() -> Iterator[None]:
+def _as_usage() -> Iterator[None]:
     """What scratch finds wrong as this program's own error: it knows nothing of llmflame."""
-    from llmflame.scratch.errors import CheckpointError
+    from llmflame.scratch.errors import ScratchError
 
     try:
         yield
-    except CheckpointError as error:
+    except ScratchError as error:
         raise UsageError(str(error)) from error
 
 
@@ -95,59 +90,40 @@ def _folder(model: str) -> Path:
         return resolve(model, progress=progress).folder
 
 
-def _device(name: str) -> str:
-    """What --device names. Raises UsageError where torch has no such device."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        if torch.device(name).type not in _DEVICES:
-            raise UsageError(f"--device {name} isn't supported; {', '.join(_DEVICES)} are")
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name}: {str(error).splitlines()[0][:200]}") from error
-    return name
-
-
-def _sampler(temperature: float, top_p: float, seed: int, device: str) -> Sampler:
-    import torch
-
-    from llmflame.scratch.sampling import TopP, greedy
-
-    if temperature == 0:
-        if top_p != 1:
-            raise UsageError("--top-p draws at random, which --temperature 0 doesn't: give a temperature too")
-        return greedy
-    try:
-        return TopP(temperature, top_p, torch.Generator(device).manual_seed(seed))
-    except (ValueError, RuntimeError, OverflowError) as error:
-        raise UsageError(str(error).splitlines()[0][:200]) from error
-
-
 def _text(
-    folder: Path, prompt: str, new_tokens: int, dtype: str, device: str, sample: Sampler, naive: bool
+    model: str,
+    prompt: str,
+    new_tokens: int,
+    place: tuple[str, str],
+    drawing: tuple[float, float, int],
+    naive: bool,
 ) -> Iterator[str]:
-    """The prompt, and what follows it piece by piece. Raises UsageError before the first piece."""
+    """The prompt, and what follows it piece by piece; what can't be used is an error before the first piece.
+
+    `place`: dtype and device; `drawing`: temperature, top-p, seed.
+    """
     from llmflame.scratch import generate
     from llmflame.scratch.checkpoint import load
     from llmflame.scratch.config import read_config, read_stop_ids
+    from llmflame.scratch.device import named_device
+    from llmflame.scratch.sampling import sampler
     from llmflame.scratch.tokenizer import TextStream, Tokenizer, pad
 
+    device = named_device(place[1])
+    sample = sampler(*drawing, device)
     # What is quick to find wrong is found before weights are read.
+    folder = _folder(model)
     context = read_config(folder).context
     tokenizer = Tokenizer(folder)
-    ids = tokenizer.encode(prompt)
-    if not ids:
-        raise UsageError("the prompt has no tokens: a model can't say what follows nothing")
-    if len(ids) + new_tokens > context:
+    batch = pad([tokenizer.encode(prompt)], device)
+    if (given := batch.tokens.shape[1]) + new_tokens > context:
         raise UsageError(
-            f"{len(ids):,} prompt tokens and {new_tokens:,} new ones are more than the {context:,} that "
+            f"{given:,} prompt tokens and {new_tokens:,} new ones are more than the {context:,} that "
             "the model can look at"
         )
-    model = load(folder, dtype, device)
-    steps = (generate.naive if naive else generate.cached)(model, pad([ids], device), new_tokens, sample)
     stop_ids = read_stop_ids(folder)
+    step = generate.naive if naive else generate.cached
+    steps = step(load(folder, place[0], device), batch, new_tokens, sample)
     text = TextStream(tokenizer)
     yield prompt
     for (token,) in generate.stream(steps, stop_ids):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from llmflame.scratch.config import read_config, read_json
-from llmflame.scratch.errors import CheckpointError
+from llmflame.scratch.errors import CheckpointError, SettingError
 from llmflame.scratch.model import LanguageModel
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -33,7 +33,7 @@ _NAMED = 3
 
 
 def load(folder: Path, dtype: str = "auto", device: str = "cpu") -> LanguageModel:
-    """Build the model of a folder, in `dtype` (auto: the checkpoint's). Raises CheckpointError in one line.
+    """Build the model of a folder, in `dtype` (auto: the checkpoint's). Raises a ScratchError.
 
     It is built without data first; then each tensor is read, converted and put in its place, so that never
     more than one is there twice.
@@ -41,7 +41,7 @@ def load(folder: Path, dtype: str = "auto", device: str = "cpu") -> LanguageMode
     config = read_config(folder)
     name = config.dtype if dtype == "auto" else dtype
     if name not in DTYPES:
-        raise CheckpointError(f"dtype {name[:40]} isn't supported; {', '.join(DTYPES)} are")
+        raise SettingError(f"dtype {name[:40]} isn't supported; {', '.join(DTYPES)} are")
     with torch.device("meta"):
         model = LanguageModel(config)
     with ExitStack() as stack:

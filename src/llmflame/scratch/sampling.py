@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from llmflame.scratch.errors import SettingError
+
 Sampler = Callable[[Tensor], Tensor]
 """Logits [B, V] to token ids [B]."""
 
@@ -35,7 +37,7 @@ def nucleus(logits: Tensor, temperature: float, top_p: float) -> tuple[Tensor, T
 
 @dataclass(frozen=True, slots=True)
 class TopP:
-    """Draws from the nucleus. Raises ValueError for a temperature or a share that means nothing."""
+    """Draws from the nucleus. Raises SettingError for a temperature or a share that means nothing."""
 
     temperature: float = 1.0
     """Below 1 sharpens, above 1 flattens."""
@@ -47,10 +49,19 @@ class TopP:
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf") or not 0 < self.top_p <= 1:
             given = f"{self.temperature:g} and {self.top_p:g}"
-            raise ValueError(f"temperature must be above 0 and top_p in (0, 1], not {given}")
+            raise SettingError(f"temperature must be above 0 and top_p in (0, 1], not {given}")
 
     def __call__(self, logits: Tensor) -> Tensor:
         """logits: [B, V]. Returns [B]."""
         probabilities, ids = nucleus(logits, self.temperature, self.top_p)
         drawn = torch.multinomial(probabilities, 1, generator=self.generator)  # [B, 1]
         return ids.gather(-1, drawn)[:, 0]
+
+
+def sampler(temperature: float, top_p: float, seed: int, device: str) -> Sampler:
+    """`greedy` for temperature 0, the formula's limit; else `TopP`, with the same draws for the same seed."""
+    if temperature == 0:
+        if top_p != 1:
+            raise SettingError("temperature 0 draws nothing, which top_p could bound: give a temperature too")
+        return greedy
+    return TopP(temperature, top_p, torch.Generator(device).manual_seed(seed))

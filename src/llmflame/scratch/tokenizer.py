@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Library
 from tokenizers import decoders
 from torch import Tensor
 
-from llmflame.scratch.errors import CheckpointError
+from llmflame.scratch.errors import CheckpointError, SettingError
 
 _INCOMPLETE = "\ufffd"
 """How a character of which bytes are still to come is decoded."""
@@ -64,11 +64,11 @@ class Tokenizer:
 def pad(prompts: Sequence[Sequence[int]], device: str = "cpu") -> Batch:
     """Prompts as a batch. Which id fills the padding doesn't matter, since nothing looks at it.
 
-    Raises ValueError for an empty prompt: a model can't say what follows nothing.
+    Raises SettingError for an empty prompt: a model can't say what follows nothing.
     """
     lengths = [len(prompt) for prompt in prompts]
     if not lengths or not all(lengths):
-        raise ValueError("a prompt must have at least one token")
+        raise SettingError("a prompt must have at least one token")
     width = max(lengths)
     rows = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
     padding = [width - length for length in lengths]
