@@ -28,6 +28,7 @@ ALL = {
     "planning",
     "probes",
     "recording",
+    "scratch",
     "store",
     "subjects",
     "views",
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "views": {"analysis", "store", "units", "errors", "progress"},
     "exports": {"analysis", "store", "units", "errors"},
     "planning": {"store", "subjects", "errors"},
+    "scratch": set(),
     "recording": {"planning", "probes", "store", "subjects", "errors", "atomic", "progress"},
     "notebook": {"views", "recording", "analysis", "store", "errors", "atomic", "progress"},
     "cli": (ALL - {"cli"}) | {"errors", "units", "atomic", "progress"},
@@ -51,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": ALL | {"progress"},
 }
 """By package or top module: which others it may import, at its top or lazily, itself apart."""
-TORCH_ALLOWED = {"planning", "probes", "recording", "subjects"}
+TORCH_ALLOWED = {"planning", "probes", "recording", "scratch", "subjects"}
 TORCH = {
     "torch",
     "transformers",
@@ -255,6 +257,7 @@ def test_modules_keep_no_state(file: Path) -> None:
         "import llmflame.store.profile, llmflame.store.writer, llmflame.analysis.summary",
         "import llmflame.cli.app, llmflame.views.summary, llmflame.views.page",
         "import llmflame.cli.export, llmflame.exports.formats",
+        "import llmflame.cli.scratch",
         "import llmflame.notebook.shown, llmflame.views.notebook_frame",
         "import llmflame.views.interactive.source, llmflame.views.interactive.start",
         "import llmflame.recording.session, llmflame.recording.cold_start, llmflame.recording.pass_in_child",
@@ -264,6 +267,13 @@ def test_importing_needs_no_torch(statement: str) -> None:
     program = f"import sys\n{statement}\nprint(sorted({TORCH!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_decoder_to_be_read_is_short() -> None:
+    sizes = {
+        file.name: len(file.read_text("utf-8").splitlines()) for file in (SOURCE / "scratch").glob("*.py")
+    }
+    assert sum(sizes.values()) <= 900 and sizes["model.py"] <= 250
 
 
 BROWSER = {f"views/interactive/{name}.py" for name in

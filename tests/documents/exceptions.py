@@ -14,6 +14,7 @@ RECORDS = "records for minutes: tests/integration does it"
 NEEDS_CUDA = "needs a CUDA device: tests/gpu does it"
 BUILDS = "builds a model without data in a process of its own: tests/planning does it"
 MEASURES = "measures this machine: tests/cli/test_machine_measure.py does it on a small scale"
+GENERATES = "needs a model: tests/scratch/test_demo.py and tests/cli/test_scratch.py do it"
 SERVES = "starts a server for a browser"
 INSTALLS = "installs packages; that the extras exist is checked"
 MAKES = "runs for minutes; that the target exists is checked"
@@ -34,6 +35,10 @@ ONLY_PARSED: Mapping[str, str] = {
     "llmflame machine --measure": MEASURES,
     "llmflame show run.llmflame --interactive": BROWSES,
     "llmflame show FILE --interactive": BROWSES,
+    'llmflame scratch "The capital of France is"': GENERATES,
+    'llmflame scratch "The capital of France is" --temperature 0.8 --top-p 0.9 --seed 3': GENERATES,
+    'llmflame scratch "The capital of France is" --naive': GENERATES,
+    'llmflame scratch "Once upon a time" --model ./checkpoint --dtype float32 --new-tokens 200': GENERATES,
     "go tool pprof -http=: run.pb.gz": SERVES,
 }
 """By command."""
@@ -45,6 +50,7 @@ PREFIXES: Mapping[str, str] = {
 }
 """By how a command begins."""
 ONLY_COMPILED: Mapping[str, str] = {
+    "docs/scratch.md: folder = Path(": "needs a checkpoint: tests/scratch does it",
     "README.md: profile = llmflame.profile(pipeline": "needs a model: tests/integration/test_live.py does it",
     "docs/notebook.md: import llmflame": "records for minutes: tests/notebook does it",
 }

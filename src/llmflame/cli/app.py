@@ -16,6 +16,7 @@ from llmflame.cli.machine import machine
 from llmflame.cli.plan import plan
 from llmflame.cli.profile import profile
 from llmflame.cli.report import report
+from llmflame.cli.scratch import scratch
 from llmflame.cli.show import show
 from llmflame.errors import LlmflameError
 
@@ -32,6 +33,7 @@ app.command(short_help="Compare two profiles: what changed, and how sure that is
 app.command(short_help="Write a profile for speedscope, Perfetto, pprof and others.")(export)
 app.command(short_help="Say whether a model fits into memory, without loading it.")(plan)
 app.command(short_help="Show what this machine is, and what limits it.")(machine)
+app.command(short_help="Continue a text with a decoder that is there to be read.")(scratch)
 
 
 def _print_version(wanted: bool) -> None:
