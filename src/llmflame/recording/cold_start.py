@@ -110,4 +110,5 @@ class Sampling:
         )
         session.sink.tree(row, sampled_tree(stretch))
         session.report("sampler", f"late in {name}", stretch.late, "count")
+        session.report("sampler", f"without a CPU in {name}", stretch.uncovered_ns, "ns")
         session.flush()
