@@ -22,6 +22,13 @@ from tests.views.browsing import CHROMIUM
 WIDTH, HEIGHT = 1280, 860
 STILL_MS = 600
 """Until a glide of the graph has ended."""
+TALL = 1_000
+"""A longer part is shown as far as this, in pixels."""
+PLACE = """([part, most]) => {
+  document.getElementById("nav").style.position = "static";
+  const { x, y, width, height } = document.querySelector(part).getBoundingClientRect();
+  return { x: x + scrollX - 12, y: y + scrollY, width: width + 24, height: Math.min(height, most) };
+}"""
 PARTS: dict[str, tuple[str, str]] = {
     "graph": ("#graph", "metric=wall_ns&merge=1"),
     "roofline-colours": ("#graph", "metric=wall_ns&merge=1&colour=roofline"),
@@ -52,7 +59,7 @@ def take(page: Any, file: Path, folder: Path, names: list[str]) -> None:
             page.locator("#nav").evaluate("nav => nav.style.position = 'static'")
             page.locator(selector).scroll_into_view_if_needed()
             page.wait_for_timeout(STILL_MS)
-            page.locator(selector).screenshot(path=target)
+            page.screenshot(path=target, full_page=True, clip=page.evaluate(PLACE, [selector, TALL]))
         else:
             print(f"{name}: this page has none")
             continue
