@@ -13,6 +13,7 @@ from llmflame.store.profile import read_profile
 from llmflame.views.page import PageData, page_compare, render_page
 from tests.handmade_pair import pair, set_subject
 from tests.views.browsing import IN_A_BROWSER, Open, address, press, settle, view, widths
+from tests.views.pages import watched_pages
 from tests.views.test_page_samples import llama, summary
 
 pytestmark = IN_A_BROWSER
@@ -48,32 +49,17 @@ TONES = """() => {
 
 @pytest.fixture
 def open_compared(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens the page of a comparison; afterwards nothing may have gone wrong in it."""
-    contexts: list[Any] = []
-    complaints: list[str] = []
+    """Opens the page of a comparison."""
+    with watched_pages(browser, tmp_path) as pages:
 
-    def open_it(comparison: Comparison, theme: str = "light", fragment: str = "", width: int = 1440) -> Any:
-        file = tmp_path / f"{len(contexts)}.html"
-        both = page_compare(comparison)
-        data = PageData("B", summary(both.tree), both.tree, None, compared=both.facts)
-        file.write_text(render_page(data), encoding="utf-8")
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, reduced_motion="reduce", color_scheme=theme
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("html[data-whole]")
-        settle(page)
-        return page
+        def open_it(
+            comparison: Comparison, theme: str = "light", fragment: str = "", width: int = 1440
+        ) -> Any:
+            both = page_compare(comparison)
+            data = PageData("B", summary(both.tree), both.tree, None, compared=both.facts)
+            return pages.open(render_page(data), fragment, width, color_scheme=theme)
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
+        yield open_it
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from llmflame.analysis.memory.overview import memory_document
 from llmflame.views.page import PageData, page_memory, render_page
 from tests.views.browsing import IN_A_BROWSER, Open, address, settle, view, widths
 from tests.views.memory_sample import MIB, memory_profile
+from tests.views.pages import watched_pages
 from tests.views.test_page_samples import llama, summary
 
 pytestmark = IN_A_BROWSER
@@ -21,28 +22,16 @@ TOTAL = "() => llmflame.tree().total(llmflame.tree().metric(llmflame.view().metr
 
 @pytest.fixture
 def open_memory(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens the page of a made-up run with memory; afterwards nothing may have gone wrong in it."""
-    contexts: list[Any] = []
-    complaints: list[str] = []
+    """Opens the page of a made-up run with memory."""
+    with watched_pages(browser, tmp_path) as pages:
 
-    def open_it(owner: str = "model.embed", fragment: str = "", width: int = 1440, **how: bool) -> Any:
-        tree, file = llama(), tmp_path / f"{len(contexts)}.html"
-        memory = page_memory(memory_profile(owner, **how))
-        file.write_text(render_page(PageData("A run", summary(tree), tree, memory)), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(file.as_uri() + fragment)
-        page.wait_for_selector("html[data-whole]")
-        settle(page)
-        return page
+        def open_it(owner: str = "model.embed", fragment: str = "", width: int = 1440, **how: bool) -> Any:
+            tree = llama()
+            memory = page_memory(memory_profile(owner, **how))
+            html = render_page(PageData("A run", summary(tree), tree, memory))
+            return pages.open(html, fragment, width)
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
+        yield open_it
 
 
 def text(page: Any, selector: str) -> str:
