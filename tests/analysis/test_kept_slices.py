@@ -14,6 +14,7 @@ from llmflame.store.profile import read_profile
 from llmflame.store.rows import ProbeReportRow, slices_left_out
 from tests.cli.conftest import Invoke, invoke  # noqa: F401  a fixture
 from tests.handmade import handmade
+from tests.handmade_gpu import handmade_gpu
 
 VIEWS = (
     "tree", "functions", "ops", "modules", "kernels", "phases", "steps", "idle", "roofline", "findings",
@@ -71,3 +72,12 @@ def test_what_the_recording_left_out_is_known(paths: tuple[Path, Path]) -> None:
         probe_reports=(*profile.probe_reports, report),
     )
     assert unkept(cut).too_many == (row,) and unkept(cut).unknown == ()
+
+
+def test_they_are_read_where_they_are_needed(paths: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of a CPU for timelines alone; of a device always, whose idle time is worked out from them."""
+    kept = read_profile(paths[1])
+    assert kept.slices
+    assert read_profile(paths[1], timelines=False) == replace(kept, slices=())
+    device = handmade_gpu(tmp_path / "gpu.llmflame")
+    assert read_profile(device, timelines=False) == read_profile(device)

@@ -67,7 +67,9 @@ def diff(
     if report is not None:
         _check_page(report, a, b, force=force)
     with no_collection():
-        comparison = compare(read_profile(a), read_profile(b), force=force, all_frames=all_frames)
+        before = read_profile(a, timelines=False)
+        after = read_profile(b, timelines=report is not None)
+        comparison = compare(before, after, force=force, all_frames=all_frames)
         wanted = _metric(comparison, metric)
         if report is not None:
             _write_page(comparison, report)

@@ -74,7 +74,8 @@ def export(
     with no_collection():
         with shown_progress() as progress:
             progress(f"reading {file.name}")
-            request = Request(read_profile(file), phases, metric, view, all_frames)
+            profile = read_profile(file, timelines=FORMATS[form].timelines)
+            request = Request(profile, phases, metric, view, all_frames)
         _hand_over(file, output, form, request, force=force)
 
 

@@ -204,7 +204,7 @@ def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:
 
     with shown_progress(quiet=as_json) as progress:
         progress("reading the profile")
-        recorded = read_profile(target)
+        recorded = read_profile(target, timelines=page is not None)
         if page is not None:
             progress("writing the page")
             write_report(recorded, page)

@@ -113,7 +113,7 @@ def show(  # noqa: PLR0913  each option is a parameter
         _browse(file, wanted)
         return
     with no_collection():
-        _print(wanted, read_profile(file))
+        _print(wanted, read_profile(file, timelines=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _browse(file: Path, wanted: _Wanted) -> None:
         raise UsageError("--interactive goes with no other option: everything is chosen by keys")
     check_terminal()
     with no_collection():
-        run = browser_of(read_profile(file))
+        run = browser_of(read_profile(file, timelines=False))
     run()
 
 

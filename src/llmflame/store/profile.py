@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,14 +102,18 @@ SINCE = {
 """The schema's version that brought a table; older files have none of its rows."""
 
 
-def read_profile(path: Path | str) -> Profile:
-    """Open a profile read-only and read it. Raises UnreadableProfileError with one line."""
+def read_profile(path: Path | str, *, timelines: bool = True) -> Profile:
+    """Open a profile read-only and read it. Raises UnreadableProfileError with one line.
+
+    Without `timelines` slices are left in the file where no device worked: they are most of a CPU's profile,
+    and nothing but a picture of a window over time asks for them.
+    """
     path = Path(path)
     try:
         if not path.is_file():
             raise UnreadableProfileError(f"{path}: no such file")
         with _opened(path) as db:
-            return _read(db, path)
+            return _read(db, path, timelines=timelines)
     except OSError as error:
         raise UnreadableProfileError(f"{path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
@@ -118,9 +122,11 @@ def read_profile(path: Path | str) -> Profile:
         raise UnreadableProfileError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
-def _read(db: sqlite3.Connection, path: Path) -> Profile:
+def _read(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Profile:
     db.execute("BEGIN")  # one state of the file for all tables, though a recorder may be writing it
-    tables = _check(db, path)
+    tables = set(_check(db, path))
+    if not timelines and not _has_rows(db, tables, "device_work"):
+        tables -= {"slice"}
     run = _run(db, path)
     return Profile(
         path=path,
@@ -142,6 +148,10 @@ def _read(db: sqlite3.Connection, path: Path) -> Profile:
             for name, kind, order in _LATER
         },
     )
+
+
+def _has_rows(db: sqlite3.Connection, tables: Collection[str], table: str) -> bool:
+    return table in tables and db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
 
 
 _LATER: tuple[tuple[str, type, str], ...] = (
