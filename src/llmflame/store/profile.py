@@ -124,9 +124,7 @@ def read_profile(path: Path | str, *, timelines: bool = True) -> Profile:
 
 def _read(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Profile:
     db.execute("BEGIN")  # one state of the file for all tables, though a recorder may be writing it
-    tables = set(_check(db, path))
-    if not timelines and not _has_rows(db, tables, "device_work"):
-        tables -= {"slice"}
+    tables = _check(db, path, timelines=timelines)
     run = _run(db, path)
     return Profile(
         path=path,
@@ -218,8 +216,8 @@ def _copy_with_log(path: Path, folder: Path) -> Path:
     return copied
 
 
-def _check(db: sqlite3.Connection, path: Path) -> Mapping[str, type]:
-    """The tables that the file has. Raises UnreadableProfileError where it keeps no promise of theirs."""
+def _check(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Mapping[str, type]:
+    """The tables that are read. Raises UnreadableProfileError where it keeps no promise of theirs."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -232,6 +230,8 @@ def _check(db: sqlite3.Connection, path: Path) -> Mapping[str, type]:
     if version < 1:
         raise UnreadableProfileError(f"{path}: the recorder was killed before it wrote anything")
     tables = {name: kind for name, kind in KINDS.items() if SINCE.get(name, 1) <= version}
+    if not timelines and not _has_rows(db, tables, "device_work"):
+        tables.pop("slice", None)
     damage = _cut(db, path) or _broken_page(db) or unkept_promise(db, tables) or broken_reference(db, tables)
     if damage:
         raise UnreadableProfileError(f"{path}: damaged ({damage})")
