@@ -31,18 +31,9 @@ from llmflame.scratch.checkpoint import load
 from llmflame.scratch.tokenizer import Batch, Tokenizer, pad
 from llmflame.subjects.progress import silent
 from llmflame.subjects.resolve import resolve
+from tests.scratch.prompts import PROMPTS
 
 RESULTS = Path(__file__).parent / "results" / "scratch.json"
-PROMPTS = (
-    "The capital of France is",
-    "Once upon a time, in a small village by the sea, there lived",
-    "def fibonacci(n):",
-    "Water boils at",
-    "The three laws of motion were first written down by Isaac Newton, who",
-    "List five fruits:\n1.",
-    "Ünïcödé, 東京 and 🙂 are",
-    "In 1969",
-)
 NEW_TOKENS = 128
 NAIVE_TOKENS = 32
 LOGIT_BAR = 1e-3

@@ -18,19 +18,10 @@ from llmflame.scratch.model import LanguageModel
 from llmflame.scratch.tokenizer import Batch, Tokenizer, pad
 from llmflame.subjects.progress import silent
 from llmflame.subjects.resolve import resolve
+from tests.scratch.prompts import PROMPTS
 
 pytestmark = pytest.mark.demo
 
-PROMPTS = (
-    "The capital of France is",
-    "Once upon a time, in a small village by the sea, there lived",
-    "def fibonacci(n):",
-    "Water boils at",
-    "The three laws of motion were first written down by Isaac Newton, who",
-    "List five fruits:\n1.",
-    "Ünïcödé, 東京 and 🙂 are",
-    "In 1969",
-)
 NEW_TOKENS = 128
 NAIVE_TOKENS = 16
 LOGIT_BAR = 1e-3
