@@ -24,6 +24,7 @@ ALL = {
     "analysis",
     "cli",
     "exports",
+    "lab",
     "notebook",
     "planning",
     "probes",
@@ -42,6 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exports": {"analysis", "store", "units", "errors"},
     "planning": {"store", "subjects", "errors"},
     "scratch": set(),
+    "lab": {"analysis", "recording", "scratch", "planning", "probes", "subjects", "store"}
+    | {"errors", "units", "atomic", "progress"},
     "recording": {"planning", "probes", "store", "subjects", "errors", "atomic", "progress"},
     "notebook": {"views", "recording", "analysis", "store", "errors", "atomic", "progress"},
     "cli": (ALL - {"cli"}) | {"errors", "units", "atomic", "progress"},
@@ -53,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": ALL | {"progress"},
 }
 """By package or top module: which others it may import, at its top or lazily, itself apart."""
-TORCH_ALLOWED = {"planning", "probes", "recording", "scratch", "subjects"}
+TORCH_ALLOWED = {"lab", "planning", "probes", "recording", "scratch", "subjects"}
 TORCH = {
     "torch",
     "transformers",
