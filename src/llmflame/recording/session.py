@@ -32,7 +32,7 @@ from llmflame.store.writer import Scalar
 if TYPE_CHECKING:
     from llmflame.probes.device import AllocatorUse, Device
 
-FIRST_WINDOW = {"clean": 1, "anatomy": 1001, "allocations": 2001, "memory": 3001}
+FIRST_WINDOW = {"clean": 1, "anatomy": 1001, "allocations": 2001, "memory": 3001, "stalls": 4001}
 """Windows are numbered in one table for all passes."""
 
 

@@ -42,6 +42,16 @@ _REFERENCES = {
         "reading",
         "(pass_name, moment) NOT IN (SELECT pass_name, id FROM moment)",
     ),
+    "stalls of an unknown window": ("stall", "window NOT IN (SELECT id FROM window)"),
+    "stalls of an unknown kernel": (
+        "stall",
+        "(pass_name, kernel) NOT IN (SELECT pass_name, id FROM stall_kernel)",
+    ),
+    "more samples lost than taken": ("stall", "not_issued NOT BETWEEN 0 AND samples"),
+    "an instruction of an unknown kernel": (
+        "instruction",
+        "(pass_name, kernel) NOT IN (SELECT pass_name, id FROM stall_kernel)",
+    ),
     "a cell without a finite value": ("cell", "value IN (9e999, -9e999)"),
     "a report without a finite value": ("probe_report", "value IN (9e999, -9e999)"),
     "a reading without a finite value": ("gauge", "value IN (9e999, -9e999)"),

@@ -22,6 +22,7 @@ from llmflame.store.rows import (
     DeviceWorkRow,
     GaugeRow,
     HoldingRow,
+    InstructionRow,
     MomentRow,
     PassRow,
     PredictionRow,
@@ -29,6 +30,8 @@ from llmflame.store.rows import (
     ReadingRow,
     SliceRow,
     SpanRow,
+    StallKernelRow,
+    StallRow,
     Status,
     TransferRow,
     WindowRow,
@@ -76,6 +79,9 @@ class Profile:
     readings: tuple[ReadingRow, ...] = ()
     transfers: tuple[TransferRow, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
+    stall_kernels: tuple[StallKernelRow, ...] = ()
+    stalls: tuple[StallRow, ...] = ()
+    instructions: tuple[InstructionRow, ...] = ()
 
 
 KINDS: Mapping[str, type] = {
@@ -98,6 +104,9 @@ SINCE = {
     "reading": 3,
     "transfer": 3,
     "prediction": 3,
+    "stall_kernel": 4,
+    "stall": 4,
+    "instruction": 4,
 }
 """The schema's version that brought a table; older files have none of its rows."""
 
@@ -160,6 +169,9 @@ _LATER: tuple[tuple[str, type, str], ...] = (
     ("readings", ReadingRow, "reading ORDER BY pass_name, moment, name"),
     ("transfers", TransferRow, "transfer ORDER BY rowid"),
     ("predictions", PredictionRow, "prediction ORDER BY phase, space, category"),
+    ("stall_kernels", StallKernelRow, "stall_kernel ORDER BY pass_name, id"),
+    ("stalls", StallRow, "stall ORDER BY rowid"),
+    ("instructions", InstructionRow, "instruction ORDER BY pass_name, kernel, pc"),
 )
 """Fields of a profile that older files don't have: the field, its rows, and their table in order."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 Status = Literal["recording", "complete", "partial", "failed"]
-PassName = Literal["clean", "memory", "anatomy", "allocations"]
+PassName = Literal["clean", "memory", "anatomy", "allocations", "stalls"]
 Treatment = Literal["clean", "sampled", "anchored", "traced", "counted"]
 """What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer;
 `counted` where memory was counted between steps or each allocation was followed: such times are never
@@ -90,9 +90,10 @@ class WindowRow:
     table: ClassVar[str] = "window"
     pass_name: str
     id: int
-    kind: Literal["sampled", "traced", "shapes", "allocations"]
-    """By the sampler, by the tracer, by the tracer with the operators' shapes (for work, not for time), or by
-    following each allocation of the process (for bytes, not for time)."""
+    kind: Literal["sampled", "traced", "shapes", "allocations", "stalls"]
+    """By the sampler, by the tracer, by the tracer with the operators' shapes (for work, not for time), by
+    following each allocation of the process (for bytes, not for time), or by sampling the device's program
+    counters (`stalls`: no step where launches are not told apart, one where they are)."""
     span_name: str
     step: int | None
     wall_ns: int
@@ -260,6 +261,55 @@ class PredictionRow:
     """Where the number comes from, in words."""
 
 
+@dataclass(frozen=True, slots=True)
+class StallKernelRow:
+    """A function of the device in which program counters were sampled."""
+
+    table: ClassVar[str] = "stall_kernel"
+    pass_name: str
+    id: int
+    name: str
+    """As the tracer names its launches."""
+    function: str
+    """As the compiler named it."""
+    binary: str
+    """Checksum of the binary that it is in, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class StallRow:
+    """Samples of a function's warps that gave one reason for not issuing an instruction in a range."""
+
+    table: ClassVar[str] = "stall"
+    pass_name: str
+    window: int
+    kernel: int
+    launch: int
+    """Which launch of the range, from 1; 0 where launches are not told apart."""
+    pc: int | None
+    """Offset of the instruction in the function, in bytes; None for all those with too few samples to be
+    kept apart."""
+    reason: str
+    """As the vendor names it, without its prefix."""
+    samples: int
+    not_issued: int
+    """Those in which the scheduler issued no other warp's instruction either: time lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionRow:
+    """An instruction that was sampled, where its binary could be read."""
+
+    table: ClassVar[str] = "instruction"
+    pass_name: str
+    kernel: int
+    pc: int
+    text: str
+    """Opcode with modifiers, as the disassembler writes it; empty where only the line is known."""
+    file: str | None
+    line: int | None
+
+
 Row = (
     PassRow
     | ProbeReportRow
@@ -272,6 +322,9 @@ Row = (
     | ReadingRow
     | TransferRow
     | PredictionRow
+    | StallKernelRow
+    | StallRow
+    | InstructionRow
 )
 STREAMED = (
     PassRow,
@@ -285,5 +338,8 @@ STREAMED = (
     ReadingRow,
     TransferRow,
     PredictionRow,
+    StallKernelRow,
+    StallRow,
+    InstructionRow,
 )
 """The rows that a recording process may send; cells and nodes travel inside a tree."""

@@ -79,6 +79,19 @@ CREATE TABLE prediction (
     phase TEXT NOT NULL, space TEXT NOT NULL, category TEXT NOT NULL, bytes INTEGER NOT NULL,
     formula TEXT NOT NULL, PRIMARY KEY (phase, space, category)
 ) WITHOUT ROWID;
+CREATE TABLE stall_kernel (
+    pass_name TEXT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, function TEXT NOT NULL,
+    binary TEXT NOT NULL, PRIMARY KEY (pass_name, id)
+) WITHOUT ROWID;
+CREATE TABLE stall (
+    pass_name TEXT NOT NULL, window INTEGER NOT NULL REFERENCES window (id), kernel INTEGER NOT NULL,
+    launch INTEGER NOT NULL, pc INTEGER, reason TEXT NOT NULL, samples INTEGER NOT NULL,
+    not_issued INTEGER NOT NULL
+);
+CREATE TABLE instruction (
+    pass_name TEXT NOT NULL, kernel INTEGER NOT NULL, pc INTEGER NOT NULL, text TEXT NOT NULL, file TEXT,
+    line INTEGER, PRIMARY KEY (pass_name, kernel, pc)
+) WITHOUT ROWID;
 CREATE TABLE gauge (pass_name TEXT NOT NULL, name TEXT NOT NULL, time_ns INTEGER NOT NULL, value REAL NOT NULL);
 
 -- For people with a sqlite3 prompt.

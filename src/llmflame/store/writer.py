@@ -28,8 +28,9 @@ Scalar = str | int | float | bool | None
 
 APPLICATION_ID = 0x4C4C4D46
 """SQLite's own mark of a file's kind: "LLMF"."""
-SCHEMA_VERSION = 3
-"""2 added `slice` and `device_work`, 3 the tables of memory; older files are read as ones without them."""
+SCHEMA_VERSION = 4
+"""2 added `slice` and `device_work`, 3 the tables of memory, 4 those of stalls; older files are
+read as ones without them."""
 LOG_SUFFIXES = ("-wal", "-shm")
 """Files that SQLite keeps beside a database that was not closed."""
 RESERVE_BYTES = 256 * 1024
