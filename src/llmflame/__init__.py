@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Recorder", "machine", "open", "profile", "summary"]
 
 
-def profile(
+def profile(  # noqa: PLR0913  each option is a parameter
     subject: Any,
     prompt: str | None = None,
     *,
@@ -33,6 +33,7 @@ def profile(
     force: bool = False,
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    stalls: str | None = None,
     progress: Progress | bool | None = None,
     **workload: Any,
 ) -> ShownProfile:
@@ -44,6 +45,9 @@ def profile(
     `llmflame.recording.workload.Workload`: new_tokens, batch_size, repetitions, prompt_tokens, sample,
     seed, and for a name also dtype and device. The file goes to `output`, or is read and removed where
     none is given.
+
+    `stalls`: `continuous` samples in one pass more why the GPU's warps wait, `exact` also launch by launch
+    in one decode step (about 50 times as long as that step); the profile says where that was refused.
 
     `progress`: None shows in a notebook how far it is and how long it still takes; True in a terminal too,
     False nowhere. It is drawn between requests, never inside one that is measured in this process.
@@ -66,6 +70,7 @@ def profile(
             force=force,
             trust=trust,
             workload=workload,
+            stalls=stalls,
             progress=progress_for(progress, alone=True),
         )
     )

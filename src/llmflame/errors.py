@@ -19,3 +19,7 @@ class ProgramFailedError(LlmflameError):
     """The profiled program failed or was stopped; its profile is kept and readable: exit code 1."""
 
     exit_code = 1
+
+
+class StallsRefusedError(LlmflameError):
+    """The device, its driver or another tool doesn't allow sampling; the message says how to."""

@@ -115,13 +115,13 @@ def test_a_bar_is_never_too_long() -> None:
 def test_the_pieces_of_a_recording_have_names_of_their_own() -> None:
     workload = Workload(new_tokens=64, repetitions=3)
     for deep in (False, True):
-        named = [piece.name for piece in pieces.in_processes(workload, host_allocations=deep)]
+        stalls = "exact" if deep else None
+        named = [piece.name for piece in pieces.in_processes(workload, host_allocations=deep, stalls=stalls)]
         assert len(set(named)) == len(named)
         assert (pieces.READING in named) is deep
     assert [piece.kind for piece in pieces.in_process(2)] == ["request"] * 7
-    assert all(
-        piece.weight > 0 for piece in pieces.in_processes(Workload(new_tokens=1), host_allocations=True)
-    )
+    shortest = pieces.in_processes(Workload(new_tokens=1), host_allocations=True, stalls="continuous")
+    assert all(piece.weight > 0 for piece in shortest)
 
 
 def test_a_notebook_gets_one_output_and_four_updates_a_second(

@@ -13,6 +13,7 @@ import typer
 from llmflame.cli.diff import diff
 from llmflame.cli.export import export
 from llmflame.cli.machine import machine
+from llmflame.cli.optional_value import OptionalValueCommand
 from llmflame.cli.plan import plan
 from llmflame.cli.profile import profile
 from llmflame.cli.report import report
@@ -27,7 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (profile, show, report):
+app.command(cls=OptionalValueCommand)(profile)
+for command in (show, report):
     app.command()(command)
 app.command(short_help="Compare two profiles: what changed, and how sure that is.")(diff)
 app.command(short_help="Write a profile for speedscope, Perfetto, pprof and others.")(export)

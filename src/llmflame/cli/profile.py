@@ -50,6 +50,14 @@ HostAllocations = Annotated[
         "--host-allocations", help="One pass more that follows every allocation of the process (memray)."
     ),
 ]
+Stalls = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[=exact]",
+        help="One pass more that samples why the GPU's warps wait; exact: launch by launch, in one step.",
+        show_default=False,
+    ),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
@@ -79,6 +87,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
     stop_at_eos: StopAtEos = False,
     gauge_interval: GaugeInterval = 10.0,
     host_allocations: HostAllocations = False,
+    stalls: Stalls = None,
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
     force: Force = False,
@@ -103,6 +112,8 @@ def profile(  # noqa: PLR0913  each option is a parameter
         from llmflame.probes.heap_follower import check_memray
 
         check_memray()
+    if stalls is not None:
+        check_stalls(stalls)
     workload = _workload(
         _prompt(prompt, prompt_file, prompt_tokens),
         prompt_tokens=prompt_tokens,
@@ -118,7 +129,8 @@ def profile(  # noqa: PLR0913  each option is a parameter
     )
     workload.check(None)
     trust = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-    _record(model, workload, target, trust, force=force, host_allocations=host_allocations, quiet=json)
+    passes = {"host_allocations": host_allocations, "stalls": stalls}
+    _record(model, workload, target, trust, force=force, passes=passes, quiet=json)
     _tell(target, report, as_json=json)
 
 
@@ -171,28 +183,34 @@ def _record(
     trust: dict[str, bool],
     *,
     force: bool,
-    host_allocations: bool,
+    passes: dict[str, Any],
     quiet: bool,
 ) -> None:
     from llmflame.cli.progress import shown_progress
     from llmflame.recording.record import record
     from llmflame.subjects.resolve import resolve
+    from llmflame.views.safe import safe_text
 
     with shown_progress(quiet=quiet) as progress:
         checkpoint = resolve(model, progress=progress, **trust)
         try:
-            record(
-                checkpoint,
-                workload,
-                target,
-                force=force,
-                host_allocations=host_allocations,
-                progress=progress,
-            )
+            refusal = record(checkpoint, workload, target, force=force, progress=progress, **passes)
         except ProgramFailedError as error:
             raise ProgramFailedError(f"{error}. What was recorded is kept: {target}") from error
         except KeyboardInterrupt as error:
             raise ProgramFailedError(f"interrupted. What was recorded is kept: {target}") from error
+    if refusal is not None:
+        typer.echo(f"without stalls: {safe_text(refusal, 1_024)}", err=True)
+
+
+def check_stalls(mode: str) -> None:
+    """Raise UsageError for what is no way of sampling; say what takes long."""
+    from llmflame.store.rows import STALL_MODES
+
+    if mode not in STALL_MODES:
+        raise UsageError(f"--stalls or --stalls=exact, not --stalls={mode[:40]!r}")
+    if mode == "exact":
+        typer.echo("--stalls=exact runs one decode step kernel by kernel: about 50 times as long", err=True)
 
 
 def _tell(target: Path, page: Path | None, *, as_json: bool) -> None:

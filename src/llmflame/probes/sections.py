@@ -88,6 +88,11 @@ class RequestProbe:
         """The cache object that the last step was given or has returned, while it lives; else None."""
         return self._cache()
 
+    @property
+    def query_tokens(self) -> int:
+        """Of the step that runs or has just ended, per sequence: the length of its call's input."""
+        return self._shape[1]
+
     def attach(self, root: torch.nn.Module) -> None:
         """Hook the root module. Raises RuntimeError when attached already."""
         if self._handles:

@@ -19,7 +19,7 @@ import signal
 import sys
 import traceback
 
-from llmflame.errors import UsageError
+from llmflame.errors import StallsRefusedError, UsageError
 from llmflame.recording.wire import PipeSink
 
 PR_SET_PDEATHSIG = 1
@@ -38,6 +38,9 @@ def main() -> int:
     except UsageError as error:
         sink.send("usage", str(error))
         return 2
+    except StallsRefusedError as error:
+        sink.send("failed", {"reason": str(error), "traceback": ""})
+        return 1
     except BrokenPipeError:
         return 1
     except BaseException as error:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from llmflame.atomic import check_writable
-from llmflame.errors import ProgramFailedError, UsageError
+from llmflame.errors import ProgramFailedError, StallsRefusedError, UsageError
 from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.device import Device
 from llmflame.probes.machine import read_machine
@@ -23,6 +23,7 @@ from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.progress import SILENT, Progress
 from llmflame.recording import passes, pieces
 from llmflame.recording.gauge_helper import GaugeHelper
+from llmflame.recording.live_stalls import live_stalls
 from llmflame.recording.memory import FLOOR, take_moment
 from llmflame.recording.out_of_memory import note, watch_device
 from llmflame.recording.requests import marked_pipeline
@@ -31,7 +32,7 @@ from llmflame.recording.single import SingleRun
 from llmflame.recording.subject_facts import model_facts
 from llmflame.recording.version import version
 from llmflame.store.profile import Profile, read_profile
-from llmflame.store.rows import PassName, PassRow, Status
+from llmflame.store.rows import STALL_MODES, PassName, PassRow, Status
 from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
 from llmflame.subjects import cache
 
@@ -77,10 +78,13 @@ class Recorder:
         force: bool = False,
         repetitions: int = DEFAULT_REPETITIONS,
         gauge_interval_ms: float = GAUGE_INTERVAL_MS,
+        stalls: str | None = None,
         progress: Progress = SILENT,
     ) -> None:
         if repetitions < 1:
             raise UsageError(f"repetitions must be at least 1, not {repetitions}")
+        if stalls not in (None, *STALL_MODES):
+            raise UsageError(f"stalls is one of {', '.join(STALL_MODES)}, or None")
         self.output = Path(output)
         self._pipeline = subject if hasattr(subject, "_forward") and hasattr(subject, "model") else None
         self._model = self._pipeline.model if self._pipeline is not None else subject
@@ -92,6 +96,7 @@ class Recorder:
         self._progress = progress
         """Told between requests, never inside one."""
         self._repetitions = repetitions
+        self._stalls = stalls
         self._writer: ProfileWriter | None = None
         self._single: SingleRun | None = None
         self._gauges: GaugeHelper | None = None
@@ -204,6 +209,8 @@ class Recorder:
         writer.subject(session.seen_shape)
         seen = session.seen_shape.get("new_tokens")
         yield from self._counted(session)
+        if self._stalls is not None:
+            yield from self._sampled(session)
         begin, session = time.perf_counter_ns(), self._session("anatomy")
         session.last_step = seen - 1 if isinstance(seen, int) else None
         passes.calibrate(session)
@@ -221,18 +228,47 @@ class Recorder:
         yield from self._once(session, 0, "memory")
         self._pass_row("memory", begin, "complete", None, session)
 
-    def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
-        """Run the body of the caller's loop as one request under a pass' instruments."""
+    def _sampled(self, clean: Session) -> Iterator[str]:
+        """Requests in which stalls are sampled, if they may be: before any tracer has been here."""
+        begin, session = time.perf_counter_ns(), clean.beside("stalls")
+        self._sessions.callback(session.close)
+        self._progress.step(pieces.STALLS)
+        status: Status = "complete"
+        reason = None
+        try:
+            yield from live_stalls(session, self._model, self._stalls == "exact", self._around)
+        except StallsRefusedError as error:
+            status, reason = "failed", str(error)
+        self._pass_row("stalls", begin, status, reason, session)
+
+    @contextlib.contextmanager
+    def _around(self, session: Session, probe: RequestProbe) -> Iterator[str]:
+        self._prepare(session)
+        with self._request(session, probe) as name:
+            yield name
+
+    def _prepare(self, session: Session) -> None:
+        """What comes before a request, off the clock."""
         if self._between is not None:
             self._between()
         if self._gauges is not None:
             self._gauges.begin(session.pass_name)
-        with (
-            passes.request(session, self._model, repetition, instruments) as probe,
-            self._marks(probe),
-        ):
+
+    @contextlib.contextmanager
+    def _request(self, session: Session, probe: RequestProbe) -> Iterator[str]:
+        """What surrounds the caller's request, whatever watches it."""
+        with self._marks(probe):
             probe.enter("tokenize" if self._pipeline is not None else "prepare")
             yield session.pass_name
+
+    def _once(self, session: Session, repetition: int, instruments: str) -> Iterator[str]:
+        """Run the body of the caller's loop as one request under a pass' instruments."""
+        self._prepare(session)
+        with (
+            passes.request(session, self._model, repetition, instruments) as probe,
+            self._request(session, probe) as name,
+        ):
+            yield name
 
     def _marks(self, probe: RequestProbe) -> contextlib.AbstractContextManager[None]:
         if self._pipeline is None:

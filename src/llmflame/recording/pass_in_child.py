@@ -14,6 +14,7 @@ from typing import Any
 from llmflame.probes.faults import minor_fault_cost_ns
 from llmflame.probes.spans import Place
 from llmflame.recording import cold_start, pieces
+from llmflame.recording.nowhere import Nowhere
 from llmflame.recording.out_of_memory import RanOutOfMemoryError, WatchedSession, note
 from llmflame.recording.requests import request_of
 from llmflame.recording.session import Session
@@ -24,7 +25,7 @@ from llmflame.subjects.checkpoint import Checkpoint
 
 
 def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns: int) -> None:
-    """Run `clean`, `anatomy` or `allocations` as ordered; rows go to the sink as phases end.
+    """Run `clean`, `anatomy`, `stalls` or `allocations` as ordered; rows go to the sink as phases end.
 
     Raises RanOutOfMemoryError where memory ran out; who held it is stored.
     """
@@ -42,6 +43,10 @@ def run_pass(order: dict[str, Any], sink: PipeSink, began_ns: int, began_cpu_ns:
                 from llmflame.recording.allocations import run_allocations
 
                 run_allocations(session, checkpoint, workload)
+            elif session.pass_name == "stalls":
+                from llmflame.recording.stalls_in_child import run_stalls
+
+                run_stalls(session, checkpoint, workload, order["stalls"])
             else:
                 _anatomy(session, checkpoint, workload)
         except Exception as error:
@@ -86,7 +91,7 @@ def _clean(session: Session, checkpoint: Checkpoint, workload: Workload) -> None
         session.progress(pieces.WARMUP)
         with sampling.watch(session, "warmup"):
             # The whole length: libraries build and cache plans for each length of the key/value cache.
-            run(_Nowhere(), workload.new_tokens)
+            run(Nowhere(), workload.new_tokens)
     sampling.report(session)
     session.report("counters", "edge cost", session.counters.cost_ns(), "ns")
     session.report("faults", "minor fault cost", minor_fault_cost_ns(session.counters), "ns")
@@ -130,7 +135,7 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
 
     session.progress(pieces.CALIBRATION)
     passes.calibrate(session)
-    run(_Nowhere(), workload.new_tokens)
+    run(Nowhere(), workload.new_tokens)
     session.progress(pieces.MODULES)
     root = pipeline.model
     short = min(workload.new_tokens, len(passes.ANCHOR_REQUEST_STEPS))
@@ -141,13 +146,6 @@ def _anatomy(session: Session, checkpoint: Checkpoint, workload: Workload) -> No
     passes.shapes_request(session, root, lambda probe: run(probe, workload.new_tokens))
     session.progress(pieces.WINDOWS)
     passes.traced_request(session, root, lambda probe: run(probe, workload.new_tokens), 0)
-
-
-class _Nowhere:
-    """Takes the marks of a request that is not recorded."""
-
-    def enter(self, _name: str, _index: int | None = None) -> None:
-        """Forget it."""
 
 
 def _describe(session: Session, pipeline: Any, workload: Workload, prompt_tokens: int) -> None:

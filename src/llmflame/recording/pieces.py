@@ -17,7 +17,11 @@ SHAPES = "noting the operators' shapes"
 WINDOWS = "tracing a few windows"
 FOLLOWED = "one request, each allocation followed"
 READING = "reading the allocations"
+STALLS_WARMUP = "warm-up before sampling"
+STALLS = "sampling stalls"
 MEMORY_COST, SHAPES_COST, WINDOWS_COST, FOLLOWED_COST = 1.25, 1.25, 1.5, 3.0
+STALLS_COST, EXACT_STEPS = 6.0, 60
+"""Three pairs of requests; a step whose kernels run one by one takes as long as sixty."""
 MODULE_STEPS = 15
 """Three requests of five steps."""
 MOST_FOLLOWED = 256
@@ -33,7 +37,7 @@ def request_of(repetition: int, repetitions: int) -> str:
     return f"request {repetition + 1} of {repetitions}, undisturbed"
 
 
-def in_processes(workload: Workload, *, host_allocations: bool) -> list[Piece]:
+def in_processes(workload: Workload, *, host_allocations: bool, stalls: str | None) -> list[Piece]:
     """The pieces of `llmflame profile`, each pass in a process of its own."""
     tokens = workload.new_tokens
     pieces = [
@@ -51,6 +55,13 @@ def in_processes(workload: Workload, *, host_allocations: bool) -> list[Piece]:
             Piece(start_of("allocations"), FOLLOWED_COST, "start"),
             Piece(FOLLOWED, followed),
             Piece(READING, followed / 2),
+        ]
+    if stalls is not None:
+        exact = EXACT_STEPS if stalls == "exact" else 0
+        pieces += [
+            Piece(start_of("stalls"), 1, "start"),
+            Piece(STALLS_WARMUP, tokens),
+            Piece(STALLS, tokens * STALLS_COST + exact),
         ]
     return pieces
 

@@ -24,6 +24,7 @@ def profile_anything(
     force: bool,
     trust: Mapping[str, bool],
     workload: Mapping[str, Any],
+    stalls: str | None = None,
     progress: Progress = SILENT,
 ) -> Profile:
     """Profile MODEL by name in fresh processes, or a live object in this one. See `llmflame.profile`."""
@@ -43,24 +44,23 @@ def profile_anything(
             output = (
                 Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmflame-"))) / "run.llmflame"
             )
+        options = {"force": force, "stalls": stalls, "progress": progress}
         if named:
-            return _by_name(str(subject), work, Path(output), force, trust, progress)
-        return _live(subject, work, tokenizer, Path(output), force, progress)
+            return _by_name(str(subject), work, Path(output), trust, options)
+        return _live(subject, work, tokenizer, Path(output), options)
 
 
 def _by_name(
-    spec: str, work: Workload, output: Path, force: bool, trust: Mapping[str, bool], progress: Progress
+    spec: str, work: Workload, output: Path, trust: Mapping[str, bool], options: Mapping[str, Any]
 ) -> Profile:
     from llmflame.recording.record import record
     from llmflame.subjects.resolve import resolve
 
-    record(resolve(spec, progress=progress, **trust), work, output, force=force, progress=progress)
+    record(resolve(spec, progress=options["progress"], **trust), work, output, **options)
     return read_profile(output)
 
 
-def _live(
-    subject: Any, work: Workload, tokenizer: Any, output: Path, force: bool, progress: Progress
-) -> Profile:
+def _live(subject: Any, work: Workload, tokenizer: Any, output: Path, options: Mapping[str, Any]) -> Profile:
     import torch
 
     from llmflame.recording.live import Recorder
@@ -75,10 +75,9 @@ def _live(
     recorder = Recorder(
         pipeline,
         output,
-        force=force,
         repetitions=work.repetitions,
         gauge_interval_ms=work.gauge_interval_ms,
-        progress=progress,
+        **options,
     )
     # Seeding must not change the caller's random state, on whatever device it is.
     with recorder, generation_defaults(pipeline.model, work), torch.random.fork_rng():

@@ -23,6 +23,7 @@ from llmflame.subjects.checkpoint import Checkpoint
 
 PASSES = ("clean", "anatomy")
 DEEP_PASS = "allocations"
+STALLS_PASS = "stalls"
 
 
 def record(
@@ -32,9 +33,13 @@ def record(
     *,
     force: bool = False,
     host_allocations: bool = False,
+    stalls: str | None = None,
     progress: Progress = SILENT,
-) -> None:
+) -> str | None:
     """Profile a checkpoint into `output`; with `host_allocations` each of them is followed in a pass more.
+
+    With `stalls`, `continuous` or `exact`, the device's program counters are sampled in another. Where that
+    fails the rest of the profile stands: returns why, in one line.
 
     Raises UsageError with nothing left behind; ProgramFailedError or KeyboardInterrupt with a readable file.
     """
@@ -49,10 +54,11 @@ def record(
     try:
         writer.facts(facts)
         writer.subject(_subject(checkpoint, workload))
-        progress.begin(in_processes(workload, host_allocations=host_allocations))
-        runner = PassRunner(writer, checkpoint, workload, progress)
+        progress.begin(in_processes(workload, host_allocations=host_allocations, stalls=stalls))
+        runner = PassRunner(writer, checkpoint, workload, progress, stalls=stalls)
         for name in (*PASSES, *([DEEP_PASS] if host_allocations else [])):
             runner.run(name)
+        refusal = _beside(runner) if stalls is not None else None
     except UsageError:
         writer.abandon()
         raise
@@ -60,6 +66,16 @@ def record(
         _close(writer, unfinished, output, *_ending(error))
         raise
     _close(writer, unfinished, output, "complete", None)
+    return refusal
+
+
+def _beside(runner: PassRunner) -> str | None:
+    """The stalls pass: what others have measured doesn't hang on a driver's permission."""
+    try:
+        runner.run(STALLS_PASS)
+    except (ProgramFailedError, UsageError) as error:
+        return str(error)
+    return None
 
 
 def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status, reason: str | None) -> None:

@@ -56,7 +56,10 @@ class PassRunner:
         checkpoint: Checkpoint,
         workload: Workload,
         progress: Progress,
+        *,
+        stalls: str | None = None,
     ) -> None:
+        self._stalls = stalls
         self._writer = writer
         self._checkpoint = checkpoint
         self._workload = workload
@@ -108,6 +111,7 @@ class PassRunner:
             "origin_ns": self._origin_ns,
             "checkpoint": fields,
             "workload": self._workload.to_dict(),
+            "stalls": self._stalls,
             "spawned_ns": time.perf_counter_ns(),
         }
         child = subprocess.Popen(

@@ -14,6 +14,8 @@ Treatment = Literal["clean", "sampled", "anchored", "traced", "counted"]
 """What was attached while a span ran: nothing but two hooks, the sampler, module hooks, torch's tracer;
 `counted` where memory was counted between steps or each allocation was followed: such times are never
 shown."""
+STALL_MODES = ("continuous", "exact")
+"""How program counters are sampled: while kernels run as they would, or one launch at a time."""
 Space = Literal["host", "device"]
 """Where bytes are: the process' resident set, or a device's memory."""
 

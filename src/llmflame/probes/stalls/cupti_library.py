@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmflame.errors import StallsRefusedError
 from llmflame.probes.stalls import cupti_layout as layout
 from llmflame.probes.stalls.cupti_refusals import refusal
-from llmflame.probes.stalls.sampler import StallsRefusedError
 
 MAPS = Path("/proc/self/maps")
 _LIBRARY = re.compile(r"(/.*/libcupti\.so[.\d]*)$", re.MULTILINE)

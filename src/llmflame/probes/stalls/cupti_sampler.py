@@ -11,9 +11,10 @@ import ctypes
 import os
 from typing import Any
 
+from llmflame.errors import StallsRefusedError
 from llmflame.probes.stalls import cupti_layout as layout
 from llmflame.probes.stalls.cupti_library import Cupti
-from llmflame.probes.stalls.sampler import StallCounts, StallsRefusedError
+from llmflame.probes.stalls.sampler import StallCounts
 
 READ_PCS = 5_000
 """Instructions taken over by one call."""

@@ -6,15 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from llmflame.errors import LlmflameError
-
 Place = tuple[str, str, int, int, str]
 """Function as the compiler named it, its binary's checksum in hexadecimal, the launch's number (0 where
 launches aren't told apart), the offset of the instruction in bytes, and the stall reason."""
-
-
-class StallsRefusedError(LlmflameError):
-    """The device, its driver or another tool doesn't allow sampling; the message says how to."""
 
 
 @dataclass(slots=True)
@@ -59,3 +53,24 @@ class StallSampler(Protocol):
 
     def close(self) -> None:
         """Take the instruments off the device. May be called more than once."""
+
+
+class NoSampler:
+    """Samples nothing: what a request takes with the same waits for the device and no instrument."""
+
+    def __init__(self) -> None:
+        self.reasons: tuple[str, ...] = ()
+        self.description: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def drain(self) -> None:
+        """Nothing."""
+
+    def stop(self) -> StallCounts:
+        """No samples."""
+        return StallCounts()
+
+    def close(self) -> None:
+        """Nothing."""
