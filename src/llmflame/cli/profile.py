@@ -107,13 +107,7 @@ def profile(  # noqa: PLR0913  each option is a parameter
         check_writable(report, force=force)
         if report.absolute() == target.absolute():
             raise UsageError(f"profile and page are the same file: {target}")
-    _check_installed()
-    if host_allocations:
-        from llmflame.probes.heap_follower import check_memray
-
-        check_memray()
-    if stalls is not None:
-        check_stalls(stalls)
+    _check_passes(host_allocations=host_allocations, stalls=stalls)
     workload = _workload(
         _prompt(prompt, prompt_file, prompt_tokens),
         prompt_tokens=prompt_tokens,
@@ -149,6 +143,16 @@ def _check_installed() -> None:
     if missing:
         words = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise UsageError(f'{words}, which profiling needs: pip install "llmflame[run]"')
+
+
+def _check_passes(*, host_allocations: bool, stalls: str | None) -> None:
+    _check_installed()
+    if host_allocations:
+        from llmflame.probes.heap_follower import check_memray
+
+        check_memray()
+    if stalls is not None:
+        check_stalls(stalls)
 
 
 def _prompt(text: str | None, file: Path | None, tokens: int | None) -> str | None:
