@@ -25,6 +25,8 @@ class Recorder:
         self.models: list[tuple[str, dict[str, Any]]] = []
         self.workloads: list[Workload] = []
         self.followed: list[bool] = []
+        self.stalls: list[str | None] = []
+        self.refusal: str | None = None
         self.failure: BaseException | None = None
 
     def resolve(self, model: str, *, progress: Any, **trust: bool) -> Any:
@@ -40,17 +42,20 @@ class Recorder:
         *,
         force: bool,
         host_allocations: bool,
+        stalls: str | None,
         progress: Any,
-    ) -> None:
+    ) -> str | None:
         progress("clean pass")
         self.workloads.append(workload)
         self.followed.append(host_allocations)
+        self.stalls.append(stalls)
         if force:
             output.unlink(missing_ok=True)
         if self.failure is not None:
             handmade(output, until="load", status="failed", reason="boom")
             raise self.failure
         handmade(output)
+        return self.refusal
 
 
 @pytest.fixture
@@ -198,3 +203,31 @@ def test_without_torch_the_line_says_what_to_install(
 )
 def test_default_file_name(model: str, name: str) -> None:
     assert slug(model) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"), [([], None), (["--stalls"], "continuous"), (["--stalls=exact"], "exact")]
+)
+def test_stalls_may_stand_alone_or_say_how(
+    invoke: Invoke, recorder: Recorder, words: list[str], mode: str | None
+) -> None:
+    ended = invoke("profile", "org/Model-1B", *words, "--new-tokens", "4")
+    assert ended.code == 0
+    assert recorder.stalls == [mode]
+    assert [workload.new_tokens for workload in recorder.workloads] == [4]
+    assert ("about 50 times as long" in ended.err) is (mode == "exact")  # said before it starts
+
+
+def test_a_way_of_sampling_that_is_none_is_one_line(invoke: Invoke, recorder: Recorder) -> None:
+    ended = invoke("profile", "org/Model-1B", "--stalls=always")
+    assert ended.code == 2
+    assert ended.err == "llmflame: --stalls or --stalls=exact, not --stalls='always'\n"
+    assert recorder.workloads == []
+
+
+def test_a_refusal_to_sample_leaves_the_profile(invoke: Invoke, recorder: Recorder, tmp_path: Path) -> None:
+    recorder.refusal = "the stalls pass failed: no \x1b[31mpermission"
+    ended = invoke("profile", "org/Model-1B", "--stalls")
+    assert ended.code == 0
+    assert "without stalls: the stalls pass failed: no " in ended.err and "\x1b" not in ended.err
+    assert (tmp_path / "Model-1B.llmflame").is_file()

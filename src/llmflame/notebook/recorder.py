@@ -33,6 +33,7 @@ class Recorder(live.Recorder):
         force: bool = False,
         repetitions: int = live.DEFAULT_REPETITIONS,
         gauge_interval_ms: float = live.GAUGE_INTERVAL_MS,
+        stalls: str | None = None,
         progress: Progress | bool | None = None,
     ) -> None:
         super().__init__(
@@ -41,6 +42,7 @@ class Recorder(live.Recorder):
             force=force,
             repetitions=repetitions,
             gauge_interval_ms=gauge_interval_ms,
+            stalls=stalls,
             progress=progress_for(progress, alone=True),
         )
 
