@@ -26,7 +26,7 @@ def recorded(path: Path) -> tuple[Profile, RunTree]:
 @pytest.fixture(scope="module")
 def stalled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tree, Tree]:
     profile, run = recorded(handmade_stalls(tmp_path_factory.mktemp("stalls") / "run.llmflame"))
-    return run.tree, with_stalls(run.tree, profile, run)
+    return run.tree, with_stalls(run.tree, profile, run.nodes)
 
 
 def words(tree: Tree, node: int) -> list[str]:
@@ -101,20 +101,20 @@ def test_a_kernel_without_samples_keeps_its_time(tmp_path: Path) -> None:
         tmp_path / "run.llmflame", list(stall_rows({GEMM: STALLS[GEMM]}, instructions=False))
     )
     profile, run = recorded(path)
-    tree = with_stalls(run.tree, profile, run)
+    tree = with_stalls(run.tree, profile, run.nodes)
     assert below(tree, ADD, "decode") == below(run.tree, ADD, "decode")
     assert len(below(tree, GEMM, "decode")) > 1
 
 
 def test_without_samples_it_is_the_same_tree(tmp_path: Path) -> None:
     profile, run = recorded(handmade_gpu(tmp_path / "run.llmflame"))
-    assert with_stalls(run.tree, profile, run) is run.tree
+    assert with_stalls(run.tree, profile, run.nodes) is run.tree
 
 
 def test_launches_that_were_told_apart_speak_for_their_own_places(tmp_path: Path) -> None:
     """Every product of the step waits longer at barriers than the one before it."""
     profile, run = recorded(handmade_stalls(tmp_path / "run.llmflame", [*stall_rows(), *step_rows()]))
-    tree = with_stalls(run.tree, profile, run)
+    tree = with_stalls(run.tree, profile, run.nodes)
     shares = []
     for node, where in enumerate(tree.phases()):
         if where == "decode" and tree.frame(node).name == GEMM:
@@ -132,7 +132,7 @@ def test_launches_that_were_told_apart_speak_for_their_own_places(tmp_path: Path
 def test_a_mismatch_of_launches_leaves_the_functions_shares(tmp_path: Path) -> None:
     wrong = step_rows((ADD, *(name for name in (GEMM,) * 12)))
     profile, run = recorded(handmade_stalls(tmp_path / "run.llmflame", [*stall_rows(), *wrong]))
-    tree = with_stalls(run.tree, profile, run)
+    tree = with_stalls(run.tree, profile, run.nodes)
     found = below(tree, GEMM, "decode")
     samples = sum(count for count, _ in STALLS[GEMM].values())
     assert found["device memory", "long_scoreboard"] / sum(found.values()) == pytest.approx(7_700 / samples)
@@ -156,7 +156,7 @@ def test_time_is_conserved_whatever_was_sampled(
     path = tmp_path / "run.llmflame"
     path.unlink(missing_ok=True)
     profile, run = recorded(handmade_stalls(path, list(stall_rows(samples, instructions=False))))
-    tree = with_stalls(run.tree, profile, run)
+    tree = with_stalls(run.tree, profile, run.nodes)
     for metric in run.tree.selfs:
         assert sum(tree.selfs[metric]) == pytest.approx(sum(run.tree.selfs[metric]), rel=1e-12, abs=1e-6)
         assert tree.totals(metric)[0] == pytest.approx(run.tree.totals(metric)[0], rel=1e-12, abs=1e-6)

@@ -9,7 +9,11 @@ from llmflame.analysis.stalls.reasons import GROUPS, Group, group_of
 from llmflame.store.profile import Profile
 from llmflame.store.rows import WindowRow
 
+PASS = "stalls"
 KIND = "stalls"
+
+Shares = Mapping[str, float]
+"""By reason: how much of something; they add up to 1. Groups in their order, in each the largest first."""
 
 
 @dataclass(slots=True)
@@ -39,15 +43,9 @@ class StallCounts:
         return sum(lost for _, lost in self.by_reason.values())
 
     @property
-    def shares(self) -> dict[str, float]:
-        """By reason: its share of all samples, the largest first within its group; groups in their order."""
-        whole = self.samples
-        order = {group: number for number, group in enumerate(GROUPS)}
-        ranked = sorted(
-            ((reason, samples) for reason, (samples, _) in self.by_reason.items() if samples),
-            key=lambda item: (order[group_of(item[0])], -item[1], item[0]),
-        )
-        return {reason: samples / whole for reason, samples in ranked}
+    def shares(self) -> Shares:
+        """By reason: its share of all samples."""
+        return in_order({reason: samples for reason, (samples, _) in self.by_reason.items()})
 
     def by_group(self) -> dict[Group, tuple[int, int]]:
         """The same by group, in the groups' order; groups without samples are left out."""
@@ -57,6 +55,17 @@ class StallCounts:
             if samples := sum(pair[0] for pair in members):
                 sums[group] = samples, sum(pair[1] for pair in members)
         return sums
+
+
+def in_order(weights: Mapping[str, float]) -> Shares:
+    """Shares of what reasons weigh; those that weigh nothing are left out."""
+    whole = sum(weights.values())
+    order = {group: number for number, group in enumerate(GROUPS)}
+    ranked = sorted(
+        ((reason, weight) for reason, weight in weights.items() if weight),
+        key=lambda item: (order[group_of(item[0])], -item[1], item[0]),
+    )
+    return {reason: weight / whole for reason, weight in ranked}
 
 
 def stall_windows(profile: Profile) -> list[WindowRow]:
@@ -102,7 +111,3 @@ def launches(profile: Profile, window: WindowRow) -> Iterator[tuple[int, str, St
             found.setdefault(key, StallCounts()).add(row.reason, row.samples, row.not_issued)
     for (number, name), counts in sorted(found.items(), key=lambda item: item[0]):
         yield number, name, counts
-
-
-Shares = Mapping[str, float]
-"""By reason: how much of something; they add up to 1."""

@@ -28,7 +28,7 @@ class Aligned:
     refused: str | None
     """Why nothing is matched, in words."""
     weights: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    """By node of the profile, by reason: share of the node's own time. Empty where refused."""
+    """By node of the profile, by reason: time of its launches that had samples. Empty where refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,7 @@ def _aligned(profile: Profile, window: WindowRow) -> Aligned:
         for reason, share in counts.shares.items():
             # A launch of no duration still says something where it is its node's only one.
             sums[launch.node][reason] += share * max(launch.took_ns, 1)
-    weights = {node: _normalised(own) for node, own in sums.items()}
-    return Aligned(window, len(traced), len(found), None, weights)
-
-
-def _normalised(sums: Mapping[str, float]) -> dict[str, float]:
-    whole = sum(sums.values())
-    return {reason: own / whole for reason, own in sums.items()}
+    return Aligned(window, len(traced), len(found), None, sums)
 
 
 def _traced(profile: Profile, sampled: WindowRow) -> list[_Traced] | None:

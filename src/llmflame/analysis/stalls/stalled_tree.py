@@ -8,9 +8,9 @@ Samples are never compared between kernels: one with many warps has many in the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from llmflame.analysis.run_tree import RunTree
-from llmflame.analysis.stalls.counts import Shares, counts_by_kernel
+from llmflame.analysis.stalls.counts import Shares, counts_by_kernel, in_order
 from llmflame.analysis.stalls.launches import aligned_steps
 from llmflame.analysis.stalls.reasons import GROUPS, group_of
 from llmflame.analysis.tree import Tree
@@ -24,32 +24,52 @@ LEAST_SHARE = 0.01
 """Of a kernel's samples: rarer reasons are not worth a frame and stay in their group's own time."""
 
 
-def with_stalls(tree: Tree, profile: Profile, run: RunTree | None = None) -> Tree:
+Places = Mapping[tuple[str, int], int]
+"""By phase and node of the profile: the node of a tree (`RunTree.nodes` is one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A tree with stalls, and where what it was made of has gone."""
+
+    tree: Tree
+    places: Sequence[int]
+    """By node of the tree before: its node in this one."""
+    parts: Mapping[int, Sequence[tuple[int, float]]]
+    """By kernel of this tree: the nodes that took over its time, and the share of each."""
+
+
+def with_stalls(tree: Tree, profile: Profile, places: Places | None = None) -> Tree:
     """The tree with frames `stall_group` and `stall` below its kernels; itself where nothing was sampled.
 
     Sums are kept: what a kernel had of its own is now its groups' and reasons'. A kernel without samples
-    keeps it. With `run`, whose own tree it must then be, launches that were sampled one by one speak for
-    their places.
+    keeps it. With `places`, launches that were sampled one by one speak for where they are.
     """
+    return stalled(tree, profile, places).tree
+
+
+def stalled(tree: Tree, profile: Profile, places: Places | None = None) -> Stalled:
+    """The same, with where each node has gone."""
     kernels = counts_by_kernel(profile)
     if not kernels:
-        return tree
+        return Stalled(tree, range(len(tree)), {})
     shares = {
         phase: {name: counts.shares for name, counts in found.items()} for phase, found in kernels.items()
     }
-    exact = _exact(profile, run) if run is not None else {}
-    return _Composer(tree, exact, shares).composed()
+    return _Composer(tree, _exact(profile, places or {}), shares).composed()
 
 
-def _exact(profile: Profile, run: RunTree) -> dict[int, Shares]:
+def _exact(profile: Profile, places: Places) -> dict[int, Shares]:
     """By node of the tree: the shares of the launches there, as far as they were sampled one by one."""
-    found: dict[int, Shares] = {}
-    for aligned in aligned_steps(profile):
+    sums: dict[int, dict[str, float]] = {}
+    for aligned in aligned_steps(profile) if places else ():
         for node, weights in aligned.weights.items():
-            place = run.nodes.get((aligned.window.span_name, node))
+            place = places.get((aligned.window.span_name, node))
             if place is not None:
-                found.setdefault(place, weights)
-    return found
+                own = sums.setdefault(place, {})
+                for reason, weight in weights.items():
+                    own[reason] = own.get(reason, 0.0) + weight
+    return {place: in_order(own) for place, own in sums.items()}
 
 
 class _Composer:
@@ -61,43 +81,64 @@ class _Composer:
         self._tree = tree
         self._exact = exact
         self._by_phase = by_phase
+        self._divided = [name for name in DIVIDED if name in tree.selfs]
         self._frames = list(tree.frames)
         self._frame_numbers: dict[Frame, int] = {}
         self._parents: list[int] = []
         self._node_frames: list[int] = []
         self._origins = list(tree.origins[:0])
-        self._columns: dict[str, list[float]] = {name: [] for name in tree.selfs}
+        self._places: list[int] = []
+        self._taken: dict[str, dict[int, float]] = {name: {} for name in self._divided}
+        """By metric and new node: what it took over, and that nothing is left to the kernel."""
+        self._parts: dict[int, list[tuple[int, float]]] = {}
 
-    def composed(self) -> Tree:
+    def composed(self) -> Stalled:
         """The new tree."""
         tree, phases = self._tree, self._tree.phases()
-        divided = [name for name in DIVIDED if name in tree.selfs]
-        places: list[int] = []
-        for node, parent in enumerate(tree.parents):
-            places.append(len(self._parents))
-            self._parents.append(places[parent] if parent >= 0 else parent)
-            self._node_frames.append(tree.node_frames[node])
+        is_kernel = [frame.kind == "kernel" for frame in tree.frames]
+        for node, (parent, number) in enumerate(zip(tree.parents, tree.node_frames, strict=True)):
+            here = len(self._parents)
+            self._places.append(here)
+            self._parents.append(self._places[parent] if parent >= 0 else parent)
+            self._node_frames.append(number)
             self._origins.append(tree.origins[node])
-            for name, column in self._columns.items():
-                column.append(tree.selfs[name][node])
-            frame = tree.frame(node)
-            if frame.kind == "kernel":
-                shares = self._exact.get(node) or self._by_phase.get(phases[node], {}).get(frame.name)
-                own = [tree.selfs[name][node] for name in divided]
+            if is_kernel[number]:
+                name = tree.frames[number].name
+                shares = self._exact.get(node) or self._by_phase.get(phases[node], {}).get(name)
+                own = [tree.selfs[name][node] for name in self._divided]
                 if shares and any(own):
-                    self._divide(places[node], shares, divided, own)
-        return Tree(
+                    self._divide(here, shares, own)
+        made = Tree(
             self._frames,
             self._parents,
             self._node_frames,
             list(tree.metrics),
-            self._columns,
+            {name: self._column(name) for name in tree.selfs},
             self._origins,
         )
+        return Stalled(made, self._places, self._parts)
 
-    def _divide(self, kernel: int, shares: Shares, names: Sequence[str], own: Sequence[float]) -> None:
+    def _column(self, name: str) -> list[float]:
+        column = [0.0] * len(self._parents)
+        for place, value in zip(self._places, self._tree.selfs[name], strict=True):
+            column[place] = value
+        for place, value in self._taken.get(name, {}).items():
+            column[place] = value
+        return column
+
+    def _divide(self, kernel: int, shares: Shares, own: Sequence[float]) -> None:
         """Hand a kernel's own values to its reasons; the last to take takes all that is left."""
-        left = list(own)
+        parts = self._parts[kernel] = self._leaves(kernel, shares)
+        for name, whole in zip(self._divided, own, strict=True):
+            taken, left = self._taken[name], whole
+            taken[kernel] = 0.0
+            for node, share in parts[:-1]:
+                taken[node] = min(whole * share, left)
+                left -= taken[node]
+            taken[parts[-1][0]] = left
+
+    def _leaves(self, kernel: int, shares: Shares) -> list[tuple[int, float]]:
+        """New nodes below a kernel that something is handed to, with their shares."""
         parts: list[tuple[int, float]] = []
         for group in GROUPS:
             members = {reason: share for reason, share in shares.items() if group_of(reason) == group}
@@ -107,17 +148,12 @@ class _Composer:
             rare = sum(share for share in members.values() if share < LEAST_SHARE)
             if rare:
                 parts.append((at, rare))
-            for reason, share in sorted(members.items(), key=lambda item: (-item[1], item[0])):
-                if share >= LEAST_SHARE:
-                    parts.append((self._append(at, Frame("stall", reason)), share))
-        for number, (node, share) in enumerate(parts):
-            is_last = number == len(parts) - 1
-            for metric, (name, whole) in enumerate(zip(names, own, strict=True)):
-                taken = left[metric] if is_last else min(whole * share, left[metric])
-                self._columns[name][node] = taken
-                left[metric] -= taken
-        for name in names:
-            self._columns[name][kernel] = 0.0
+            parts += [
+                (self._append(at, Frame("stall", reason)), share)
+                for reason, share in members.items()
+                if share >= LEAST_SHARE
+            ]
+        return parts
 
     def _append(self, parent: int, frame: Frame) -> int:
         number = self._frame_numbers.get(frame)
@@ -127,6 +163,4 @@ class _Composer:
         self._parents.append(parent)
         self._node_frames.append(number)
         self._origins.append("sampled")
-        for column in self._columns.values():
-            column.append(0.0)
         return len(self._parents) - 1
