@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmflame.analysis.stalls.counts import counts_by_kernel, function_windows
+from llmflame.analysis.stalls.counts import StallCounts, counts_by_kernel, function_windows
+from llmflame.analysis.stalls.reasons import GROUPS, Group
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.store.model import FrameKind
@@ -28,6 +29,8 @@ class StallCoverage:
     """Device time of the phase's kernels, copies and fills, as the anatomy pass has it."""
     explained_ns: float
     """Of that, in kernels with samples. Copies and fills have no instructions to be sampled."""
+    groups_ns: Mapping[Group, float]
+    """Device time of the kernels with samples, divided by their own shares, over all of them."""
     dropped: int
     hidden: int
     """In kernels that the vendor shows nothing of."""
@@ -66,6 +69,7 @@ def stall_coverage(profile: Profile, tree: Tree) -> list[StallCoverage]:
                 sum(own for name, own in counts.items() if name in times),
                 sum(times.values()) + sum(copied.get(phase, {}).values()),
                 sum(took for name, took in times.items() if name in counts),
+                _groups(sampled.get(phase, {}), times),
                 sum(window.dropped or 0 for window in windows),
                 int(sum(_report(profile, f"{window.label}: hidden") or 0 for window in windows)),
                 any(_report(profile, f"{window.label}: buffer full") for window in windows),
@@ -74,6 +78,14 @@ def stall_coverage(profile: Profile, tree: Tree) -> list[StallCoverage]:
             )
         )
     return found
+
+
+def _groups(kernels: Mapping[str, StallCounts], times: Mapping[str, float]) -> dict[Group, float]:
+    sums: dict[Group, float] = {}
+    for name, counts in kernels.items():
+        for group, (samples, _) in counts.by_group().items():
+            sums[group] = sums.get(group, 0.0) + times.get(name, 0.0) * samples / counts.samples
+    return {group: sums[group] for group in GROUPS if sums.get(group)}
 
 
 def _report(profile: Profile, name: str) -> float | None:
