@@ -37,6 +37,10 @@ STALLS: Mapping[str, Samples] = {
 WHOLE = 10_000 + 1_000 + 1_000 + 30
 """Samples in decode."""
 HIDDEN = 33
+INSTRUCTIONS: Mapping[str, tuple[tuple[str, str | None, int | None], ...]] = {
+    GEMM: (("LDG.E.128", None, None), ("HGMMA.64x8x16.F32.BF16", None, None)),
+    ADD: (("FADD", "fused.py", 12), ("FADD", "fused.py", 12)),
+}
 PREFILL, DECODE, STEP = 2001, 2002, 2003
 LAYERS = 3
 
@@ -71,11 +75,9 @@ def stall_rows(
                 yield StallRow(
                     "stalls", window, number, 0, 16 * pc, reason, int(count * rate), int(lost * rate)
                 )
-    if instructions:
-        yield InstructionRow("stalls", 1, 0, "LDG.E.128", None, None)
-        yield InstructionRow("stalls", 1, 16, "HGMMA.64x8x16.F32.BF16", None, None)
-        yield InstructionRow("stalls", 2, 0, "FADD", "fused.py", 12)
-        yield InstructionRow("stalls", 2, 16, "FADD", "fused.py", 12)
+    for number, name in enumerate(stalls if instructions else (), start=1):
+        for pc, (text, file, line) in enumerate(INSTRUCTIONS.get(name, ())):
+            yield InstructionRow("stalls", number, 16 * pc, text, file, line)
     yield ProbeReportRow("stalls", "stalls", "period cycles", 2048.0, "cycles")
 
 
