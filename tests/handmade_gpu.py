@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from llmflame.store.model import Fact
@@ -65,10 +66,17 @@ def op(name: str) -> FrameKey:
 
 
 def handmade_gpu(
-    path: Path, *, name: str = "forward", kernel: str = GEMM, model: str = "Tiny-3L", imbalance: float = 0.0
+    path: Path,
+    *,
+    name: str = "forward",
+    kernel: str = GEMM,
+    model: str = "Tiny-3L",
+    imbalance: float = 0.0,
+    more: Iterable[Row] = (),
 ) -> Path:
     """Write the profile. `name` is a function's in every layer, `kernel` a matrix product's, `model` the
-    model's: all are data from outside. `imbalance`: bytes by which the allocator's accounts differ."""
+    model's: all are data from outside. `imbalance`: bytes by which the allocator's accounts differ. `more`:
+    rows of other passes."""
     writer = ProfileWriter(path, version="0.0.test", mode="processes")
     writer.facts(FACTS)
     writer.subject({**SUBJECT, "model": model})
@@ -83,6 +91,7 @@ def handmade_gpu(
         for kind, first, tree in (("traced", 1001, script.tree), ("shapes", 1011, script.shapes)):
             row = WindowRow("anatomy", first + number, kind, phase, step, script.now, None, 50, 0)  # type: ignore[arg-type]
             writer.tree(row, tree)
+    writer.rows(more)
     writer.finish("complete")
     return path
 

@@ -22,12 +22,15 @@ from llmflame.analysis import (
     tree_table,
 )
 from llmflame.analysis.memory.overview import memory_document
+from llmflame.analysis.stalls import instructions_table, stalls_table
+from llmflame.analysis.stalls.reasons import GROUPS, REASONS
 from llmflame.analysis.summary import summarise
 from llmflame.store import metrics
 from llmflame.store.profile import read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_memory import handmade_memory
+from tests.handmade_stalls import handmade_stalls
 
 DOC = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text("utf-8")
 NAMED = {name.removeprefix(".") for name in re.findall(r"`([^`\n]+)`", DOC)}
@@ -51,9 +54,10 @@ def test_every_field_of_the_summary_is_described(tmp_path: Path) -> None:
         handmade(tmp_path / "a.llmflame"),
         handmade_gpu(tmp_path / "b.llmflame"),
         handmade_memory(tmp_path / "c.llmflame", device=True),
+        handmade_stalls(tmp_path / "d.llmflame"),
     ):
         document = json.loads(json.dumps(summarise(read_profile(path))))
-        assert set(names(document)) - grouped - NAMED == set()
+        assert set(names(document)) - grouped - {*REASONS, *GROUPS} - NAMED == set()
 
 
 def test_every_field_of_memory_is_described(tmp_path: Path) -> None:
@@ -78,6 +82,8 @@ def test_every_column_is_described() -> None:
         *roofline_table.COLUMNS,
         *load_table.COLUMNS,
         *tree_table.columns_of(metrics.HELD),
+        *(column for column in stalls_table.COLUMNS if not column.name.startswith(tuple(REASONS))),
+        *instructions_table.COLUMNS,
     ]
     usual = {"phase"}
     assert {column.name for column in columns} - usual - NAMED == set()

@@ -21,6 +21,8 @@ from llmflame.analysis.phases import GENERATION, decode_steps, phase_spans, run_
 from llmflame.analysis.roofline import Roofline, rooflines
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.sentence import sentence
+from llmflame.analysis.stalls.checks import stall_checks
+from llmflame.analysis.stalls.document import stalls_document
 from llmflame.analysis.top import top_frames
 from llmflame.store.profile import Profile
 
@@ -44,9 +46,10 @@ def summarise(profile: Profile, run: RunTree | None = None, *, top_limit: int = 
         "latency": first["latency"],
         "coverage": {"wall": covered.get("run"), "bytes": bytes_coverage(run.tree)},
         "cost": cost(profile, run),
-        "checks": [asdict(check) for check in device_checks(profile, run)],
+        "checks": [asdict(one) for one in (*device_checks(profile, run), *stall_checks(profile, run))],
         "device": _device(run),
         "roofline": [_roofline(one) for one in rooflines(profile, run.tree)],
+        "stalls": stalls_document(profile, run.tree),
         "findings": [finding_document(one) for one in find(profile, run)],
         "top": _top(run, top_limit),
     }

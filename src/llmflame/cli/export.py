@@ -45,7 +45,8 @@ def export(
         str | None,
         typer.Option(
             metavar="VIEW",
-            help="csv, parquet: functions, ops, kernels, phases, steps, idle, roofline, load or heap.",
+            help="csv, parquet: functions, ops, modules, kernels, phases, steps, idle, roofline, load, heap, "
+            "stalls or instructions.",
             show_default="functions",
         ),
     ] = None,

@@ -44,6 +44,8 @@ class View(str, Enum):  # noqa: UP042  older typer versions read no StrEnum
     memory = "memory"
     load = "load"
     heap = "heap"
+    stalls = "stalls"
+    instructions = "instructions"
     findings = "findings"
     machine = "machine"
 
@@ -227,6 +229,8 @@ def _refuse_useless(view: View, **options: Any) -> None:
             View.idle,
             View.load,
             View.heap,
+            View.stalls,
+            View.instructions,
         },
         "depth": {View.tree},
         "min_share": {View.tree},
@@ -239,6 +243,8 @@ def _refuse_useless(view: View, **options: Any) -> None:
             View.kernels,
             View.idle,
             View.heap,
+            View.stalls,
+            View.instructions,
         },
         "all_frames": {View.tree, View.functions, View.idle},
         "limit": set(View) - {View.machine, View.roofline, View.memory},
@@ -270,11 +276,19 @@ def _table(view: View, profile: Profile, phases: tuple[str, ...], all_frames: bo
         from llmflame.analysis.heap_table import heap_table
 
         return heap_table(profile, phases)
+    if view is View.instructions:
+        from llmflame.analysis.stalls.instructions_table import instructions_table
+
+        return instructions_table(profile, phases)
     run = _run_tree(profile, all_frames or view not in (View.functions, View.idle))
     if view is View.kernels:
         from llmflame.analysis.kernels_table import kernels_table
 
         return kernels_table(run.tree, phases)
+    if view is View.stalls:
+        from llmflame.analysis.stalls.stalls_table import stalls_table
+
+        return stalls_table(profile, run.tree, phases)
     if view is View.modules:
         from llmflame.analysis.modules_table import modules_table
 

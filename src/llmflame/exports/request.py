@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +10,9 @@ from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.memory.composition import Composition, compositions
 from llmflame.analysis.memory.held_tree import METRIC, held_tree
 from llmflame.analysis.phases import phase_spans
-from llmflame.analysis.plumbing import without_plumbing
+from llmflame.analysis.plumbing import shown_nodes, without_plumbing
 from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.stalls.stalled_tree import Stalled, stalled
 from llmflame.analysis.tables import check_phases
 from llmflame.analysis.tree import Tree
 from llmflame.store.profile import Profile
@@ -46,9 +48,24 @@ class Request:
         return build_run_tree(self.profile)
 
     @cached_property
-    def tree(self) -> Tree:
-        """The run's tree, with what was asked for alone: the own values of other phases are 0."""
+    def places(self) -> Sequence[int]:
+        """By node of the run's tree: its node where frames that only pass a call on are left out."""
+        return range(len(self.run.tree)) if self.all_frames else shown_nodes(self.run.tree)
+
+    @cached_property
+    def stalled(self) -> Stalled:
+        """That tree with stalls, where they were sampled."""
         tree = self.run.tree if self.all_frames else without_plumbing(self.run.tree)
+        if not self.profile.stalls:
+            return Stalled(tree, range(len(tree)), {})
+        nodes = {key: self.places[node] for key, node in self.run.nodes.items()}
+        return stalled(tree, self.profile, nodes)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The run's tree with stalls below its kernels, and with what was asked for alone: the own values of
+        other phases are 0."""
+        tree = self.stalled.tree
         if not self.phases:
             return tree
         inside = [phase in self.phases for phase in phases_of(tree)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from llmflame.analysis.plumbing import shown_nodes
 from llmflame.analysis.run_tree import window_values
+from llmflame.analysis.stalls.stalled_tree import DIVIDED, Stalled
 from llmflame.exports.request import Request
 from llmflame.store import metrics
 
@@ -17,7 +17,7 @@ Parts = dict[int, dict[int, list[float]]]
 def step_parts(request: Request, names: Sequence[str]) -> Parts:
     """Values of `names` by node and traced step: step 8 speaks for the steps around it as well."""
     run = request.run
-    places = range(len(run.tree)) if request.all_frames else shown_nodes(run.tree)
+    places = request.places
     on_device = metrics.IDLE.name in run.tree.selfs
     found: Parts = defaultdict(dict)
     for phase in run.phases:
@@ -36,4 +36,19 @@ def step_parts(request: Request, names: Sequence[str]) -> Parts:
                 by_step[step] = (
                     values if known is None else [a + b for a, b in zip(known, values, strict=True)]
                 )
+    return _with_stalls(found, request.stalled, names) if request.stalled.parts else found
+
+
+def _with_stalls(parts: Parts, stalled: Stalled, names: Sequence[str]) -> Parts:
+    """The same by node of the tree with stalls: what a kernel's reasons took over goes to them."""
+    taken = [name in DIVIDED for name in names]
+    found: Parts = defaultdict(dict)
+    for before, by_step in parts.items():
+        node = stalled.places[before]
+        below = stalled.parts.get(node, ())
+        for step, values in by_step.items():
+            pairs = list(zip(values, taken, strict=True))
+            found[node][step] = [0.0 if below and moves else value for value, moves in pairs]
+            for leaf, share in below:
+                found[leaf][step] = [value * share if moves else 0.0 for value, moves in pairs]
     return found

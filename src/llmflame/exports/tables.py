@@ -71,6 +71,18 @@ def _heap(request: Request) -> Table:
     return heap_table(request.profile, request.phases)
 
 
+def _stalls(request: Request) -> Table:
+    from llmflame.analysis.stalls.stalls_table import stalls_table
+
+    return stalls_table(request.profile, request.run.tree, request.phases)
+
+
+def _instructions(request: Request) -> Table:
+    from llmflame.analysis.stalls.instructions_table import instructions_table
+
+    return instructions_table(request.profile, request.phases)
+
+
 VIEWS: Mapping[str, Callable[[Request], Table]] = {
     "functions": _functions,
     "ops": _ops,
@@ -82,6 +94,8 @@ VIEWS: Mapping[str, Callable[[Request], Table]] = {
     "roofline": _roofline,
     "load": _load,
     "heap": _heap,
+    "stalls": _stalls,
+    "instructions": _instructions,
 }
 _OF_FIXED_PHASES: Mapping[str, str] = {
     "steps": "all its rows are of decode",

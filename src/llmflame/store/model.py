@@ -21,6 +21,9 @@ FrameKind = Literal[
     "wait",
     "kernel",
     "copy",
+    "stall_group",
+    "stall",
+    "instruction",
     "thread",
     "memory",
     "other",
@@ -28,8 +31,9 @@ FrameKind = Literal[
 """What a frame is: `run` the whole, `phase` a span of it, `python` a Python function, `module` an
 `nn.Module` instance, `op` a torch operator, `builtin` a C function called from Python, `runtime` a CUDA
 driver or runtime call, `wait` the part of one in which the host waits for the device, `kernel` work on a
-device, `copy` a copy or fill of memory by a device, `thread` a worker thread, `memory` what
-bytes are held as (a category), `other` e.g. `unattributed`."""
+device, `copy` a copy or fill of memory by a device, `stall_group` and `stall` why a kernel's warps did not
+issue an instruction, `instruction` a source line or class of a kernel's instructions, `thread` a worker
+thread, `memory` what bytes are held as (a category), `other` e.g. `unattributed`."""
 
 Fold = Literal["sum", "max", "none"]
 Origin = Literal["measured", "traced", "sampled", "scaled", "computed"]

@@ -34,9 +34,14 @@ LEFT_OUT = {
     "heap": {"count": 4, "allocated_bytes": 3, "left_bytes": 2, "phase": 1},
     "modules": {"allocated_bytes": 5, "calls": 4, "device_ns": 3, "instances": 2, "class": 1},
     "load": {"calls": 5, "memory": 4, "share": 3, "part": 2, "ceiling": 1},
+    "stalls": {
+        "arithmetic": 9, "instruction_fetch": 8, "shared_memory": 7, "barriers": 6, "issuing": 5,
+        "device_memory": 4, "not_issued_share": 3, "phase": 2,
+    },
+    "instructions": {"not_issued": 5, "class": 4, "samples": 3},
     "steps": {"minor_faults": 5, "rss_delta_bytes": 6, "anatomy": 7, "run_queue_ns": 3},
 }  # fmt: skip
-SHORT = {"cause", "phase", "kind", "what", "memory", "class"}
+SHORT = {"cause", "phase", "kind", "what", "memory", "class", "bound", "dominant", "reason"}
 """Columns of few words, which are never cut."""
 KEEP: Mapping[str, Keep] = {"functions": "end", "heap": "end", "idle": "ends", "modules": "end"}
 """Views in which the end of a name says more than its start."""

@@ -17,6 +17,7 @@ from llmflame.analysis.compare.changes import Change, frame_changes, module_chan
 from llmflame.analysis.compare.differences import Difference, differences, refusal
 from llmflame.analysis.compare.figures import Figure, figures
 from llmflame.analysis.compare.noise import Bands
+from llmflame.analysis.compare.stalls import StallComparison, compare_stalls
 from llmflame.analysis.compare.union import Union, union
 from llmflame.analysis.findings import Finding, find
 from llmflame.analysis.plumbing import without_plumbing
@@ -47,6 +48,8 @@ class Comparison:
     modules: list[Change]
     findings: tuple[list[Finding], list[Finding]]
     """Those that only A has, and those that only B has."""
+    stalls: StallComparison | None
+    """None where neither has stalls."""
     run: RunTree
     """B's own tree, as `llmflame show` has it."""
 
@@ -84,6 +87,7 @@ def compare(before: Profile, after: Profile, *, force: bool = False, all_frames:
         frames=frame_changes(joined),
         modules=module_changes(joined),
         findings=_findings((before, after), runs),
+        stalls=compare_stalls(before, after, runs),
         run=runs[1],
     )
 

@@ -10,6 +10,7 @@ from llmflame.analysis.compare.changes import Change, Ranked, calls_changed, ran
 from llmflame.analysis.compare.comparison import Comparison
 from llmflame.analysis.compare.figures import Figure
 from llmflame.analysis.compare.interval import BETWEEN_RECORDINGS, CONFIDENCE
+from llmflame.analysis.compare.stalls import StallAmount, StallComparison
 from llmflame.analysis.findings import Finding
 from llmflame.analysis.opening import SUBJECT_FIELDS
 from llmflame.store import metrics
@@ -48,6 +49,7 @@ def diff_document(comparison: Comparison, metric: Metric, limit: int | None = No
             {"only": side, "name": one.name, "scope": one.scope, "title": one.title}
             for side, one in _findings(comparison.findings)
         ],
+        "stalls": _stalls(comparison.stalls, limit),
         "calls": [_call(one) for one in calls[:limit]],
         "metric": metric.name,
         "unit": metric.unit,
@@ -103,6 +105,29 @@ def _change(one: Ranked) -> dict[str, Any]:
 def _call(one: Change) -> dict[str, Any]:
     before, after = one.of(metrics.CALLS.name)
     return {**_place(one), "a": round(before), "b": round(after), "time_ns": round(weight_ns(one))}
+
+
+def _stalls(found: StallComparison | None, limit: int | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "missing": found.missing,
+        "groups": [_stall(one) for one in found.groups],
+        "kernels": [_stall(one) for one in found.kernels[:limit]],
+    }
+
+
+def _stall(one: StallAmount) -> dict[str, Any]:
+    return {
+        "phase": one.phase,
+        "kernel": one.kernel,
+        "group": one.group,
+        "reason": one.reason,
+        "a_ns": round(one.a_ns),
+        "b_ns": round(one.b_ns),
+        "a_share": one.a_share,
+        "b_share": one.b_share,
+    }
 
 
 def _place(one: Change) -> Mapping[str, Any]:

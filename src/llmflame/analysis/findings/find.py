@@ -13,6 +13,7 @@ from llmflame.analysis.findings import (
     load_rules,
     memory_rules,
     precision_rules,
+    stall_rules,
     transfer_rules,
     wait_rules,
 )
@@ -41,6 +42,8 @@ RULES: tuple[Rule, ...] = (
     compiler_rules.recompiles,
     cpu_rules.oversubscription,
     cpu_rules.slow_kernels,
+    stall_rules.stalls_against_roofline,
+    stall_rules.dominant_stall,
     wait_rules.wait_for_each_token,
     launch_rules.launch_bound,
     memory_rules.grows_each_step,

@@ -1,0 +1,1 @@
+"""What a sampler of program counters saw: why the warps of each kernel did not issue an instruction."""
