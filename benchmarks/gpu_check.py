@@ -2,10 +2,10 @@
 
     python benchmarks/gpu_check.py all --out results-folder
 
-Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`, `memory`; any number of them, or
-`all`. Each writes into --out and goes on where another failed. Try them on a CPU first: `--device cpu
---dtype float32
---model demo`, and `--small` for the planted faults. `facts` measures the ceilings that the others use.
+Sub-commands: `facts`, `tests`, `profile`, `verify`, `cost`, `faults`, `memory`, `stalls`; any number of
+them, or `all`. Each writes into --out and goes on where another failed. Try them on a CPU first: `--device
+cpu --dtype float32 --model demo`, and `--small` for the planted faults. `facts` measures the ceilings that
+the others use.
 """
 
 from __future__ import annotations
@@ -113,6 +113,17 @@ def faults(out: Path, options: argparse.Namespace) -> int:
     return run(out, "faults.txt", "benchmarks/gpu_faults.py", str(out / "faults.json"), *small)
 
 
+def stalls(out: Path, _: argparse.Namespace) -> int:
+    """Whether sampled stalls are true, and what they cost; a profile with them."""
+    code = run(out, "stalls-planted.txt", "benchmarks/gpu_stalls.py", "planted", str(out / "planted.json"))
+    for model in ("llama-3.2-1b", "llama-3.1-8b"):
+        for check in ("cost", "agree"):
+            name = f"{check}-{model}"
+            command = ("benchmarks/gpu_stalls.py", check, str(out / f"stalls-{name}.json"), model)
+            code = max(code, run(out, f"stalls-{name}.txt", *command))
+    return code
+
+
 CASES = (
     "llama-3.2-1b",
     "llama-3.1-8b",
@@ -127,6 +138,7 @@ COMMANDS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
     "cost": cost,
     "faults": faults,
     "memory": memory,
+    "stalls": stalls,
 }
 
 

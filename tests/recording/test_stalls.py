@@ -15,7 +15,7 @@ from llmflame.probes.sections import RequestProbe
 from llmflame.probes.stalls.sampler import NoSampler, StallCounts
 from llmflame.recording import stalls
 from llmflame.recording.session import Session
-from llmflame.recording.stalls import exact_step, measure_stalls, open_sampler, sampled_request
+from llmflame.recording.stalls import after_mark, exact_step, measure_stalls, open_sampler, sampled_request
 from llmflame.store.profile import read_profile
 from llmflame.store.rows import ProbeReportRow, Row, StallKernelRow, StallRow, WindowRow
 from llmflame.store.writer import ProfileWriter
@@ -36,8 +36,9 @@ class Model(torch.nn.Module):
 class Sampler(NoSampler):
     """Counts calls; each range has one sample more than the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool = False) -> None:
         super().__init__()
+        self.exact = exact
         self.log: list[str] = []
         self.description = {"period_cycles": "2048", "buffer_bytes": "1024"}
         self._ranges = 0
@@ -51,6 +52,9 @@ class Sampler(NoSampler):
     def stop(self) -> StallCounts:
         self.log.append("stop")
         self._ranges += 1
+        if self.exact:
+            samples = Counter({("fill", BINARY, 70, 0, "drain"): 40, ("gemm", BINARY, 72, 0, "wait"): 3})
+            return StallCounts(samples, total=43)
         samples = Counter({("gemm", BINARY, 0, 16, "long_scoreboard"): self._ranges})
         return StallCounts(samples, total=self._ranges)
 
@@ -137,7 +141,7 @@ def test_requests_without_and_with_sampling_take_turns() -> None:
     one, run, opened = session(), request((5, 1, 1)), []
 
     def opening(serialized: bool) -> Sampler:
-        opened.append((serialized, Sampler()))
+        opened.append((serialized, Sampler(exact=serialized)))
         return opened[-1][1]
 
     measure_stalls(one, run.model, run, binaries=None, exact=1, opened=opening, pairs=2)
@@ -147,14 +151,23 @@ def test_requests_without_and_with_sampling_take_turns() -> None:
     assert [(w.kind, w.label, w.samples) for w in windows] == [
         ("stalls", "prefill", 2),
         ("stalls", "decode", 4),
-        ("stalls", "decode step 1", 1),
+        ("stalls", "decode step 1", 3),
     ]
+    launches = [(row.launch, row.samples) for row in kept(one, StallRow) if row.window == windows[2].id]
+    assert launches == [(2, 3)]  # the second after the mark; the mark itself is not the model's
     reports = {r.name: r.value for r in kept(one, ProbeReportRow) if r.probe == "stalls"}
     assert reports["period cycles"] == 2048
     assert reports["decode: sampled over clean"] is not None
     assert {"decode: clean wall", "decode: sampled wall", "prefill: hidden", "decode step 1: hidden"} <= set(
         reports
     )
+
+
+def test_launches_that_cannot_be_told_apart_are_refused() -> None:
+    """A full buffer adds up what follows under one number."""
+    merged = Counter({("fill", BINARY, 70, 0, "drain"): 4, ("gemm", BINARY, 70, 0, "wait"): 3})
+    with pytest.raises(StallsRefusedError, match="several have one number"):
+        after_mark(StallCounts(merged, total=7))
 
 
 def rows_of(counts: StallCounts) -> tuple[list[StallKernelRow], list[StallRow]]:

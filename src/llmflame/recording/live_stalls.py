@@ -14,7 +14,7 @@ from llmflame.probes.stalls.binaries import Binaries
 from llmflame.probes.stalls.cupti_library import Cupti
 from llmflame.recording.session import Session
 from llmflame.recording.stall_rows import StallRows
-from llmflame.recording.stalls import check_device, exact_step, open_sampler, sampling
+from llmflame.recording.stalls import after_mark, check_device, exact_step, open_sampler, sampling
 
 Around = Callable[[Session, RequestProbe], contextlib.AbstractContextManager[str]]
 """What the recorder puts around a request; gives the name that it is asked for by."""
@@ -35,5 +35,5 @@ def live_stalls(session: Session, root: Any, exact: bool, around: Around) -> Ite
         if step is None:
             rows.describe(sampler.description, {})
         for phase, found in ranges.items():
-            rows.put(phase, step, found.counts, found.wall_ns)
+            rows.put(phase, step, found.counts if step is None else after_mark(found.counts), found.wall_ns)
     rows.finish()

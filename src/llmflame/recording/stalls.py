@@ -29,6 +29,8 @@ DRAIN_INTERVAL_NS = 500_000_000
 COST_PAIRS = 3
 """Requests without and with sampling, taken in turns: what it costs."""
 LATEST_EXACT_STEP = 8
+MARK_NUMBERS = 16 << 20
+"""64 MiB of float32: 20 us of an H200, on all of its multiprocessors."""
 Open = Callable[[bool], StallSampler]
 """Opens a sampler; True asks for one launch at a time."""
 
@@ -49,6 +51,8 @@ class StallWatcher:
     sampler: StallSampler
     exact_step: int | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
+    mark: Callable[[], None] = lambda: None
+    """Launches a kernel that is surely sampled, before any of the step's: launches are counted from it."""
     query_tokens: Callable[[], int] = lambda: 0
     _begin_ns: int | None = None
     _drained_ns: int = 0
@@ -79,6 +83,8 @@ class StallWatcher:
     def _start(self) -> None:
         self._synchronize()
         self.sampler.start()
+        if self.exact_step is not None:
+            self.mark()
         self._begin_ns = self._drained_ns = time.perf_counter_ns()
 
     def _stop(self, name: str) -> None:
@@ -109,7 +115,7 @@ def sampling(
     session: Session, root: Any, sampler: StallSampler, step: int | None
 ) -> Iterator[tuple[RequestProbe, dict[str, Range]]]:
     """One request that the caller runs inside; its ranges are filled when it has ended."""
-    watcher = StallWatcher(session, sampler, step)
+    watcher = StallWatcher(session, sampler, step, mark=_mark_on(session.device_name))
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
     watcher.query_tokens = lambda: probe.query_tokens
     probe.attach(root)
@@ -119,6 +125,37 @@ def sampling(
         probe.finish()
     finally:
         probe.detach()
+
+
+def _mark_on(device: str) -> Callable[[], None]:
+    import torch
+
+    marked = torch.empty(MARK_NUMBERS if device.startswith("cuda") else 1, device=device)
+
+    def mark() -> None:
+        marked.fill_(1.0)
+
+    return mark
+
+
+def after_mark(counts: StallCounts) -> StallCounts:
+    """Launches numbered from the one after the mark. CUPTI counts all that it has seen in the process.
+
+    Raises StallsRefusedError where a launch is more than one function's: then several have one number.
+    """
+    functions: dict[int, tuple[str, str]] = {}
+    for function, binary, launch, *_ in counts.samples:
+        if functions.setdefault(launch, (function, binary)) != (function, binary):
+            raise StallsRefusedError("launches can't be told apart: the samples of several have one number")
+    base = min(functions, default=0)
+    marks = [place for place in counts.samples if place[2] == base]
+    of_mark = sum(counts.samples[place] for place in marks if not place[4].endswith("_not_issued"))
+    found = StallCounts(total=counts.total - of_mark, dropped=counts.dropped, hidden=counts.hidden)
+    found.buffer_full = counts.buffer_full
+    for (function, binary, launch, pc, reason), number in counts.samples.items():
+        if launch > base:
+            found.samples[function, binary, launch - base, pc, reason] = number
+    return found
 
 
 def open_sampler(session: Session, *, serialized: bool) -> CuptiSampler:
@@ -171,11 +208,13 @@ def measure_stalls(
     rows.describe(description, walls)
     for name, found in whole.items():
         rows.put(name, None, found.counts, found.wall_ns)
-    if exact is not None:
-        with contextlib.closing(opened(True)) as sampler:
-            for name, found in sampled_request(session, root, run, sampler, exact).items():
-                rows.put(name, exact, found.counts, found.wall_ns)
-    rows.finish()
+    try:
+        if exact is not None:
+            with contextlib.closing(opened(True)) as sampler:
+                for name, found in sampled_request(session, root, run, sampler, exact).items():
+                    rows.put(name, exact, after_mark(found.counts), found.wall_ns)
+    finally:
+        rows.finish()
 
 
 def _clean_walls(session: Session, root: Any, run: Callable[[RequestProbe], Any]) -> dict[str, int]:

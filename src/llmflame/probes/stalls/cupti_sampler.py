@@ -18,6 +18,10 @@ from llmflame.probes.stalls.sampler import StallCounts
 
 READ_PCS = 5_000
 """Instructions taken over by one call."""
+FLUSHED_PCS = 100_000
+"""Instructions that CUPTI hands over by itself in serialised mode, anew for each launch. Once they are more,
+it adds up what follows as if it were one launch: seen on an H200 from the 269th of a step on, with room for
+5,000. A step of 700 launches has some 25,000; they take 37 MB."""
 SCRATCH_BYTES = 32 << 20
 """CUPTI's buffer of parsed samples: its default of 1 MiB holds 5,500 instructions."""
 PREFIX = "smsp__pcsamp_warps_issue_stalled_"
@@ -39,7 +43,9 @@ class CuptiSampler:
         try:
             self._names = self._read_reasons()
             self.reasons = tuple(self._names.values())
-            self._flushed, self._taken = _Buffer(len(self._names)), _Buffer(len(self._names))
+            flushed = FLUSHED_PCS if serialized else READ_PCS
+            self._flushed = _Buffer(flushed, len(self._names))
+            self._taken = _Buffer(READ_PCS, len(self._names))
             self._configure(serialized=serialized, period_exponent=period_exponent)
         except BaseException:
             self.close()
@@ -170,17 +176,17 @@ class CuptiSampler:
 
 
 class _Buffer:
-    """Room for `READ_PCS` instructions with every reason each."""
+    """Room for so many instructions with every reason each."""
 
-    def __init__(self, reasons: int) -> None:
-        self._pcs = (layout.PcData * READ_PCS)()
-        self._reasons = (layout.StallReason * (READ_PCS * reasons))()
+    def __init__(self, size: int, reasons: int) -> None:
+        self._pcs = (layout.PcData * size)()
+        self._reasons = (layout.StallReason * (size * reasons))()
         begin, stride = ctypes.addressof(self._reasons), ctypes.sizeof(layout.StallReason) * reasons
         for number, pc in enumerate(self._pcs):
             pc.size = ctypes.sizeof(layout.PcData)
             pc.reasons = ctypes.cast(begin + number * stride, ctypes.POINTER(layout.StallReason))
         self.data = layout.SamplingData()
-        self.data.size, self.data.wanted_pcs = ctypes.sizeof(layout.SamplingData), READ_PCS
+        self.data.size, self.data.wanted_pcs = ctypes.sizeof(layout.SamplingData), size
         self.data.pc_data = ctypes.cast(self._pcs, ctypes.POINTER(layout.PcData))
         self.address = ctypes.addressof(self.data)
 
