@@ -14,8 +14,16 @@ from llmflame.errors import StallsRefusedError
 from llmflame.probes.sections import RequestProbe
 from llmflame.probes.stalls.sampler import NoSampler, StallCounts
 from llmflame.recording import stalls
+from llmflame.recording.live_stalls import refuse_unseen
 from llmflame.recording.session import Session
-from llmflame.recording.stalls import after_mark, exact_step, measure_stalls, open_sampler, sampled_request
+from llmflame.recording.stalls import (
+    Range,
+    after_mark,
+    exact_step,
+    measure_stalls,
+    open_sampler,
+    sampled_request,
+)
 from llmflame.store.profile import read_profile
 from llmflame.store.rows import ProbeReportRow, Row, StallKernelRow, StallRow, WindowRow
 from llmflame.store.writer import ProfileWriter
@@ -168,6 +176,14 @@ def test_launches_that_cannot_be_told_apart_are_refused() -> None:
     merged = Counter({("fill", BINARY, 70, 0, "drain"): 4, ("gemm", BINARY, 70, 0, "wait"): 3})
     with pytest.raises(StallsRefusedError, match="several have one number"):
         after_mark(StallCounts(merged, total=7))
+
+
+def test_kernels_that_nobody_names_are_a_refusal_and_no_empty_table() -> None:
+    """A second recording in one process once stored samples of no kernel, and nobody was told."""
+    unseen = Range(StallCounts(total=1000, hidden=990))
+    with pytest.raises(StallsRefusedError, match=r"99% of the samples .* record stalls in a fresh process"):
+        refuse_unseen([unseen])
+    refuse_unseen([Range(StallCounts(total=1000, hidden=400)), Range()])
 
 
 def rows_of(counts: StallCounts) -> tuple[list[StallKernelRow], list[StallRow]]:
