@@ -351,4 +351,4 @@ def test_an_empty_profile_has_no_finding() -> None:
 
 
 def test_rules_have_names_of_their_own() -> None:
-    assert len({rule.__name__ for rule in RULES}) == len(RULES) == 23
+    assert len({rule.__name__ for rule in RULES}) == len(RULES) == 25

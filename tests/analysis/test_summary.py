@@ -76,6 +76,7 @@ def test_it_is_json(document: dict[str, Any]) -> None:
         "checks",
         "device",
         "roofline",
+        "stalls",
         "findings",
         "top",
         "sentence",

@@ -13,7 +13,9 @@ from rich.cells import cell_len
 from tests.cli.conftest import Invoke
 from tests.golden_files import check_golden
 from tests.handmade import handmade
+from tests.handmade_gpu import handmade_gpu
 from tests.handmade_pair import pair, set_fact, set_subject
+from tests.handmade_stalls import handmade_stalls
 
 SCHEMA = json.loads((Path(__file__).parent / "diff_json.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -193,3 +195,11 @@ def test_the_page(invoke: Invoke, both: tuple[Path, Path], tmp_path: Path) -> No
     assert invoke("diff", *both, "--report", page, "--force").code == 0
     assert invoke("diff", *both, "--report", both[0], "--force").code == 2
     assert invoke("diff", *both, "--json").code == 0, "the profile is still there"
+
+
+def test_stalls_of_both_runs(invoke: Invoke, tmp_path: Path) -> None:
+    one, other = handmade_stalls(tmp_path / "a.llmflame"), handmade_stalls(tmp_path / "b.llmflame")
+    found = document(invoke, one, other)["stalls"]
+    assert found["missing"] is None and found["groups"] and found["kernels"]
+    assert document(invoke, one, handmade_gpu(tmp_path / "c.llmflame"))["stalls"]["missing"] == "b"
+    assert len(document(invoke, one, other, "--limit", "3")["stalls"]["kernels"]) == 3

@@ -13,7 +13,8 @@ from llmflame.analysis.summary import summarise
 from llmflame.store.profile import read_profile
 from tests.cli.conftest import Invoke
 from tests.cli.test_show import TABLES, document
-from tests.handmade_gpu import PHASE_MS, REQUEST, handmade_gpu
+from tests.handmade_gpu import ADD, GEMM, PHASE_MS, REQUEST, handmade_gpu
+from tests.handmade_stalls import STALLS, handmade_stalls, stall_rows
 
 VIEWS = ["summary", "findings", *TABLES]
 METRICS = ["wall", "host", "device", "idle"]
@@ -123,3 +124,31 @@ def test_every_view_of_an_older_file_can_be_shown(invoke: Invoke, older_file: Pa
     assert invoke("show", older_file, "--view", "tree", "--metric", "device").code == 0
     assert invoke("show", older_file, "--view", "tree", "--metric", "idle").code == 2
     assert "flash_fwd_kernel" in invoke("show", older_file, "--view", "kernels").out
+
+
+@pytest.mark.parametrize("view", ["summary", "stalls", "instructions", "findings"])
+def test_stalls_match_the_schema(invoke: Invoke, tmp_path: Path, view: str) -> None:
+    """With a hostile name of a kernel: in the document it is data, on the screen it is escaped."""
+    kernel = HOSTILE["kernel"]
+    path = handmade_stalls(
+        tmp_path / "s.llmflame",
+        list(stall_rows({kernel: STALLS[GEMM], "\u202e\x1b": STALLS[ADD]})),
+        kernel=kernel,
+    )
+    ended = invoke("show", path, "--view", view, "--json")
+    assert ended.code == 0 and ended.err == ""
+    found = document(ended.out)
+    if view == "summary":
+        assert [one["phase"] for one in found["stalls"]["phases"]] == ["prefill", "decode"]
+        assert any(check["name"] == "stalls of decode" for check in found["checks"])
+    elif view != "findings":
+        assert found["rows"] and all(len(row) == len(found["columns"]) for row in found["rows"])
+    shown = invoke("show", path, "--view", view)
+    assert shown.code == 0 and "\x1b" not in shown.out and "\u202e" not in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("view", ["stalls", "instructions"])
+def test_without_stalls_a_view_says_how_to_get_them(invoke: Invoke, gpu_file: Path, view: str) -> None:
+    ended = invoke("show", gpu_file, "--view", view)
+    assert ended.code == 0 and "--stalls" in ended.out

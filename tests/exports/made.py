@@ -17,6 +17,7 @@ from llmflame.store.profile import read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_memory import handmade_memory
+from tests.handmade_stalls import handmade_stalls
 
 HOSTILE = "a;b c\n<img src=x onerror=alert(1)>\x1b[31m\u202e\udc80|`*@x`"
 PROFILES: Mapping[str, Callable[..., Path]] = {
@@ -26,7 +27,11 @@ PROFILES: Mapping[str, Callable[..., Path]] = {
 }
 SLICED = "cpu with slices"
 """The same run as `cpu`, of which is known what its traced windows did when."""
-MADE: Mapping[str, Callable[..., Path]] = {**PROFILES, SLICED: partial(handmade, slices=True)}
+MADE: Mapping[str, Callable[..., Path]] = {
+    **PROFILES,
+    SLICED: partial(handmade, slices=True),
+    "stalls": handmade_stalls,
+}
 on_each_profile = pytest.mark.parametrize("kind", PROFILES)
 CONSUMERS = Path(__file__).parent / "consumers"
 SPEEDSCOPE = CONSUMERS / "node_modules" / "speedscope" / "dist" / "release"

@@ -20,7 +20,7 @@ from llmflame.exports.pprof import TYPES, pprof
 from llmflame.exports.protobuf import content, number, numbers, varint
 from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
-from tests.exports.made import HOSTILE, on_each_profile, request_of
+from tests.exports.made import HOSTILE, MADE, on_each_profile, request_of
 from tests.handmade import handmade
 
 GO = shutil.which("go", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -112,7 +112,7 @@ class Decoded:
         return dict(zip(names, map(sum, columns), strict=True))
 
 
-@on_each_profile
+@pytest.mark.parametrize("kind", MADE)
 def test_totals_are_the_trees(tmp_path: Path, kind: str) -> None:
     request = request_of(tmp_path, kind)
     decoded = Decoded(pprof(request))
@@ -146,7 +146,7 @@ def test_time_and_bytes_are_on_the_same_stack(tmp_path: Path) -> None:
     assert ("forward", tiny, 20) in stack and ("TinyLayer model.layers.1", "", None) in stack
 
 
-@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["cpu", "gpu", "stalls"])
 @pytest.mark.parametrize("all_frames", [False, True])
 def test_steps_account_for_what_frames_cover(tmp_path: Path, kind: str, all_frames: bool) -> None:
     """Each label is a traced step's number; only what no window covers has none."""

@@ -10,8 +10,11 @@ from rich.text import Text
 
 from llmflame.units import percent
 from llmflame.views.grid import Paragraph
+from llmflame.views.safe import safe_text
 
 LARGE_FACTOR = 1.3
+MOST_OF_A_CHECK = 400
+"""Characters: a check's words may hold the names of kernels."""
 
 
 def verdict(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -24,7 +27,8 @@ def verdict(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _failed(check: Mapping[str, Any]) -> Text:
-    return Text(f"Check failed, {check['name']}: {check['words']}.", style="yellow")
+    words = safe_text(f"{check['name']}: {check['words']}", MOST_OF_A_CHECK)
+    return Text(f"Check failed, {words}.", style="yellow")
 
 
 def _line(label: str, words: list[str]) -> Text | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.run_tree import build_run_tree
 from llmflame.analysis.stalls.checks import stall_checks
 from llmflame.analysis.stalls.coverage import stall_coverage
@@ -77,7 +78,7 @@ def test_a_pass_that_was_refused_says_why(tmp_path: Path) -> None:
     [
         (
             step_rows((*ONE_STEP[:-1], ADD)),
-            f"launch 13 of decode step 1 was {ADD} when sampled and {GEMM} when traced",
+            f"launch 13 of decode step 1 was {short_kernel_name(ADD)} when sampled and {GEMM} when traced",
         ),
         (step_rows((*ONE_STEP, GEMM)), "decode step 1 launched 14 kernels when sampled and 13 when traced"),
         (step_rows(ONE_STEP[:5], events=12), "launched 12 kernels when sampled and 13 when traced"),

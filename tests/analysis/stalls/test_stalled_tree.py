@@ -138,6 +138,27 @@ def test_a_mismatch_of_launches_leaves_the_functions_shares(tmp_path: Path) -> N
     assert found["device memory", "long_scoreboard"] / sum(found.values()) == pytest.approx(7_700 / samples)
 
 
+def test_instructions_are_below_reasons(tmp_path: Path) -> None:
+    """A product's loads by class, an addition's by the line of its source; what isn't known stays above."""
+    profile, run = recorded(handmade_stalls(tmp_path / "run.llmflame"))
+    tree = with_stalls(run.tree, profile, run.nodes, instructions=True)
+    leaves = {
+        (tree.frame(parent).name, frame.name, frame.file, frame.line)
+        for node, parent in enumerate(tree.parents)
+        if (frame := tree.frame(node)).kind == "instruction"
+    }
+    assert leaves == {
+        ("long_scoreboard", "global loads", None, None),
+        ("wait", "tensor cores", None, None),
+        ("not_selected", "floating point", "fused.py", 12),
+        ("selected", "floating point", "fused.py", 12),
+    }
+    plain = with_stalls(run.tree, profile, run.nodes)
+    for metric in run.tree.selfs:
+        kept = [tree.totals(metric)[n] for n in range(len(tree)) if tree.frame(n).kind != "instruction"]
+        assert kept == pytest.approx(plain.totals(metric), rel=1e-12, abs=1e-6)
+
+
 REASONS = ["long_scoreboard", "wait", "selected", "barrier", "misc", "of_a_later_chip"]
 COUNTS = st.tuples(st.integers(0, 10**12), st.floats(0, 1)).map(
     lambda pair: (pair[0], int(pair[0] * pair[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.device_checks import Check
+from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.run_tree import RunTree
 from llmflame.analysis.stalls.counts import PASS, stall_windows
 from llmflame.analysis.stalls.coverage import StallCoverage, stall_coverage
@@ -39,7 +40,7 @@ def _attributed(one: StallCoverage) -> Check:
         return Check(f"stalls of {one.phase}", False, "no sample fell into a kernel")
     words = f"{one.samples:,} samples, {percent(share)} of them in kernels that the anatomy pass saw"
     if one.unknown_kernels and share < LEAST_ATTRIBUTED:
-        words += f"; not in {', '.join(one.unknown_kernels[:SHOWN])}"
+        words += f"; not in {', '.join(map(short_kernel_name, one.unknown_kernels[:SHOWN]))}"
     return Check(f"stalls of {one.phase}", share >= LEAST_ATTRIBUTED, words)
 
 

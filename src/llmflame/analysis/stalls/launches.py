@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.stalls.counts import StallCounts, launches, stall_windows
 from llmflame.store.profile import Profile
 from llmflame.store.rows import WindowRow
@@ -95,7 +96,7 @@ def _mismatch(
     for number, name, _ in found:
         if traced[number - 1].name != name:
             return (
-                f"launch {number:,} of {window.label} was {name} when sampled "
-                f"and {traced[number - 1].name} when traced"
+                f"launch {number:,} of {window.label} was {short_kernel_name(name)} when sampled "
+                f"and {short_kernel_name(traced[number - 1].name)} when traced"
             )
     return None

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmflame.analysis.stalls.counts import Shares, counts_by_kernel, in_order
+from llmflame.analysis.stalls.instruction_frames import Split, instruction_splits
 from llmflame.analysis.stalls.launches import aligned_steps
 from llmflame.analysis.stalls.reasons import GROUPS, group_of
 from llmflame.analysis.tree import Tree
@@ -39,16 +40,21 @@ class Stalled:
     """By kernel of this tree: the nodes that took over its time, and the share of each."""
 
 
-def with_stalls(tree: Tree, profile: Profile, places: Places | None = None) -> Tree:
+def with_stalls(
+    tree: Tree, profile: Profile, places: Places | None = None, *, instructions: bool = False
+) -> Tree:
     """The tree with frames `stall_group` and `stall` below its kernels; itself where nothing was sampled.
 
     Sums are kept: what a kernel had of its own is now its groups' and reasons'. A kernel without samples
-    keeps it. With `places`, launches that were sampled one by one speak for where they are.
+    keeps it. With `places`, launches that were sampled one by one speak for where they are. With
+    `instructions`, reasons have frames `instruction` below them where a kernel's binary could be read.
     """
-    return stalled(tree, profile, places).tree
+    return stalled(tree, profile, places, instructions=instructions).tree
 
 
-def stalled(tree: Tree, profile: Profile, places: Places | None = None) -> Stalled:
+def stalled(
+    tree: Tree, profile: Profile, places: Places | None = None, *, instructions: bool = False
+) -> Stalled:
     """The same, with where each node has gone."""
     kernels = counts_by_kernel(profile)
     if not kernels:
@@ -56,7 +62,8 @@ def stalled(tree: Tree, profile: Profile, places: Places | None = None) -> Stall
     shares = {
         phase: {name: counts.shares for name, counts in found.items()} for phase, found in kernels.items()
     }
-    return _Composer(tree, _exact(profile, places or {}), shares).composed()
+    splits = instruction_splits(profile) if instructions else {}
+    return _Composer(tree, _exact(profile, places or {}), shares, splits).composed()
 
 
 def _exact(profile: Profile, places: Places) -> dict[int, Shares]:
@@ -76,11 +83,16 @@ class _Composer:
     """Copies a tree in its order and adds the frames of stalls."""
 
     def __init__(
-        self, tree: Tree, exact: Mapping[int, Shares], by_phase: Mapping[str, Mapping[str, Shares]]
+        self,
+        tree: Tree,
+        exact: Mapping[int, Shares],
+        by_phase: Mapping[str, Mapping[str, Shares]],
+        splits: Mapping[tuple[str, str], Split],
     ) -> None:
         self._tree = tree
         self._exact = exact
         self._by_phase = by_phase
+        self._splits = splits
         self._divided = [name for name in DIVIDED if name in tree.selfs]
         self._frames = list(tree.frames)
         self._frame_numbers: dict[Frame, int] = {}
@@ -105,9 +117,9 @@ class _Composer:
             if is_kernel[number]:
                 name = tree.frames[number].name
                 shares = self._exact.get(node) or self._by_phase.get(phases[node], {}).get(name)
-                own = [tree.selfs[name][node] for name in self._divided]
+                own = [tree.selfs[metric][node] for metric in self._divided]
                 if shares and any(own):
-                    self._divide(here, shares, own)
+                    self._divide(here, shares, own, self._splits.get((phases[node], name), {}))
         made = Tree(
             self._frames,
             self._parents,
@@ -126,9 +138,9 @@ class _Composer:
             column[place] = value
         return column
 
-    def _divide(self, kernel: int, shares: Shares, own: Sequence[float]) -> None:
+    def _divide(self, kernel: int, shares: Shares, own: Sequence[float], split: Split) -> None:
         """Hand a kernel's own values to its reasons; the last to take takes all that is left."""
-        parts = self._parts[kernel] = self._leaves(kernel, shares)
+        parts = self._parts[kernel] = self._leaves(kernel, shares, split)
         for name, whole in zip(self._divided, own, strict=True):
             taken, left = self._taken[name], whole
             taken[kernel] = 0.0
@@ -137,7 +149,7 @@ class _Composer:
                 left -= taken[node]
             taken[parts[-1][0]] = left
 
-    def _leaves(self, kernel: int, shares: Shares) -> list[tuple[int, float]]:
+    def _leaves(self, kernel: int, shares: Shares, split: Split) -> list[tuple[int, float]]:
         """New nodes below a kernel that something is handed to, with their shares."""
         parts: list[tuple[int, float]] = []
         for group in GROUPS:
@@ -148,12 +160,19 @@ class _Composer:
             rare = sum(share for share in members.values() if share < LEAST_SHARE)
             if rare:
                 parts.append((at, rare))
-            parts += [
-                (self._append(at, Frame("stall", reason)), share)
-                for reason, share in members.items()
-                if share >= LEAST_SHARE
-            ]
+            for reason, share in members.items():
+                if share >= LEAST_SHARE:
+                    node = self._append(at, Frame("stall", reason))
+                    parts += self._instructions(node, share, split.get(reason, ()))
         return parts
+
+    def _instructions(
+        self, reason: int, share: float, split: Sequence[tuple[Frame, float]]
+    ) -> list[tuple[int, float]]:
+        """A reason with its instructions: rare and unknown ones stay in its own time."""
+        shown = [(frame, share * part) for frame, part in split if share * part >= LEAST_SHARE]
+        rest = share - sum(part for _, part in shown)
+        return [(reason, max(rest, 0.0)), *((self._append(reason, frame), part) for frame, part in shown)]
 
     def _append(self, parent: int, frame: Frame) -> int:
         number = self._frame_numbers.get(frame)
