@@ -14,7 +14,7 @@ from llmflame.analysis.tree import Tree
 from llmflame.exports.names import file_name, frame_name, one_line
 from llmflame.exports.protobuf import content, number, numbers, varint
 from llmflame.exports.request import Request
-from llmflame.exports.stacks import WholeNumbers, stacks
+from llmflame.exports.stacks import Stacks, WholeNumbers, with_own
 from llmflame.exports.steps import Parts, step_parts
 from llmflame.store import metrics
 from llmflame.store.model import Frame, Metric
@@ -71,6 +71,7 @@ class _Profile:
         self._locations: list[bytes] = []
         self._samples: list[bytes] = []
         self._labels: dict[tuple[str, str | None], bytes] = {}
+        self._steps: dict[int, bytes] = {}
         self._columns = [_Column(metric.name, WholeNumbers()) for _, metric in types]
         self._types = [
             content(1, number(1, self._string(name)) + number(2, self._string(UNITS[metric.unit])))
@@ -86,23 +87,27 @@ class _Profile:
         """One sample for each node with something of its own, and each step that speaks for a part of it."""
         empty = [0.0] * len(tree)
         columns = [tree.selfs.get(column.name, empty) for column in self._columns]
-        locations: dict[int, bytes] = {}
+        stacks = Stacks(
+            tree,
+            lambda frame: varint(self._location(tree.frames[frame])),
+            lambda above, location: location + above,  # the innermost frame comes first
+        )
         phases, modules = phases_of(tree), _modules_of(tree)
-        for node, path in stacks(tree, columns):
+        for node in with_own(tree, columns):
             labels = self._label("phase", phases[node]) + self._label("module", modules[node])
-            for place in path:
-                if place not in locations:
-                    locations[place] = varint(self._location(tree.frames[place]))
-            where = content(1, b"".join([locations[place] for place in reversed(path)]))
+            where = content(1, stacks.of(node))
             rest = [column[node] for column in columns]
             for step, part in parts.get(node, {}).items():
                 self._sample(where, part, labels + self._step(step))
                 rest = [whole - own for whole, own in zip(rest, part, strict=True)]
-            if any(value > NOTHING for value in rest):
+            if max(rest) > NOTHING:
                 self._sample(where, rest, labels)
 
     def _sample(self, where: bytes, values: list[float], labels: bytes) -> None:
-        whole = [own.whole.next(value) for own, value in zip(self._columns, values, strict=True)]
+        # Nothing is nothing, whatever rest an earlier value left.
+        whole = [
+            own.whole.next(value) if value else 0 for own, value in zip(self._columns, values, strict=True)
+        ]
         if any(whole):
             self._samples.append(content(2, where + numbers(2, whole) + labels))
 
@@ -137,7 +142,11 @@ class _Profile:
 
     def _step(self, step: int) -> bytes:
         """As a number: pprof takes `-tagfocus=step=8` for one. Its readers take a 0 for no label at all."""
-        return content(3, number(1, self._string("step")) + number(3, step)) if step else b""
+        if not step:
+            return b""
+        if step not in self._steps:
+            self._steps[step] = content(3, number(1, self._string("step")) + number(3, step))
+        return self._steps[step]
 
     def _location(self, frame: Frame) -> int:
         """A frame as a function and its one location."""
