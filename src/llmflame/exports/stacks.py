@@ -15,8 +15,7 @@ def with_own(tree: Tree, columns: Sequence[Sequence[float]]) -> list[int]:
 
     Amounts below zero (more was given back than is known to be held) have no width in any viewer.
     """
-    most = columns[0] if len(columns) == 1 else list(map(max, *columns))
-    return [node for node, own in enumerate(most) if own > 0]
+    return [node for node, values in enumerate(zip(*columns, strict=True)) if max(values) > 0]
 
 
 class Stacks(Generic[T]):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from llmflame.analysis.plumbing import shown_nodes
-from llmflame.analysis.run_tree import window_values
+from llmflame.analysis.run_tree import window_columns
 from llmflame.exports.request import Request
 from llmflame.store import metrics
 
@@ -26,14 +26,11 @@ def step_parts(request: Request, names: Sequence[str]) -> Parts:
             step = window.row.step
             if step is None:
                 continue
-            for number, cells in window_values(phase, window, on_device=on_device).items():
-                node = run.nodes.get((name, number))
-                values = [cells.get(metric, 0.0) for metric in names]
-                if node is None or not any(values):
-                    continue
-                by_step = found[places[node]]
-                known = by_step.get(step)
-                by_step[step] = (
-                    values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-                )
+            nodes = run.nodes[name]
+            columns = window_columns(phase, window, on_device=on_device)
+            for place, metric in enumerate(names):
+                for number, value in columns.get(metric, {}).items():
+                    if value and number in nodes:
+                        by_step = found[places[nodes[number]]]
+                        by_step.setdefault(step, [0.0] * len(names))[place] += value
     return found
