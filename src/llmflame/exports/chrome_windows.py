@@ -103,7 +103,8 @@ class _Tracks:
             while node is not None and (len(opened) < depth or opened[depth - 1] != node):
                 entered.append(node)
                 node, depth = above[node], depth - 1
-            close(depth, now)
+            if depth < len(opened):
+                close(depth, now)
             for node in reversed(entered):
                 begun.append((now, len(events)))
                 opened.append(node)

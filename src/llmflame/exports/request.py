@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.memory.composition import Composition, compositions
 from llmflame.analysis.memory.held_tree import METRIC, held_tree
 from llmflame.analysis.phases import phase_spans
-from llmflame.analysis.plumbing import without_plumbing
+from llmflame.analysis.plumbing import Shown, shown
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.tables import check_phases
 from llmflame.analysis.tree import Tree
@@ -48,7 +49,7 @@ class Request:
     @cached_property
     def tree(self) -> Tree:
         """The run's tree, with what was asked for alone: the own values of other phases are 0."""
-        tree = self.run.tree if self.all_frames else without_plumbing(self.run.tree)
+        tree = self.run.tree if self.all_frames else self._shown.tree
         if not self.phases:
             return tree
         inside = [phase in self.phases for phase in phases_of(tree)]
@@ -57,6 +58,14 @@ class Request:
             for name, column in tree.selfs.items()
         }
         return Tree(tree.frames, tree.parents, tree.node_frames, tree.metrics, selfs, tree.origins)
+
+    @cached_property
+    def _shown(self) -> Shown:
+        return shown(self.run.tree)
+
+    def places(self) -> Sequence[int]:
+        """By node of the whole run's tree: the node of `tree` that its numbers are in."""
+        return range(len(self.run.tree)) if self.all_frames else self._shown.places()
 
     @cached_property
     def peaks(self) -> list[Composition]:

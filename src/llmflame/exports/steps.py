@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from llmflame.analysis.plumbing import shown_nodes
 from llmflame.analysis.run_tree import window_columns
 from llmflame.exports.request import Request
 from llmflame.store import metrics
@@ -17,7 +16,7 @@ Parts = dict[int, dict[int, list[float]]]
 def step_parts(request: Request, names: Sequence[str]) -> Parts:
     """Values of `names` by node and traced step: step 8 speaks for the steps around it as well."""
     run = request.run
-    places = range(len(run.tree)) if request.all_frames else shown_nodes(run.tree)
+    places = request.places()
     on_device = metrics.IDLE.name in run.tree.selfs
     found: Parts = defaultdict(dict)
     for phase in run.phases:
