@@ -71,6 +71,7 @@ class _Profile:
         self._locations: list[bytes] = []
         self._samples: list[bytes] = []
         self._labels: dict[tuple[str, str | None], bytes] = {}
+        """By phase and module."""
         self._steps: dict[int, bytes] = {}
         self._columns = [_Column(metric.name, WholeNumbers()) for _, metric in types]
         self._types = [
@@ -94,7 +95,7 @@ class _Profile:
         )
         phases, modules = phases_of(tree), _modules_of(tree)
         for node in with_own(tree, columns):
-            labels = self._label("phase", phases[node]) + self._label("module", modules[node])
+            labels = self._labelled(phases[node], modules[node])
             where = content(1, stacks.of(node))
             rest = [column[node] for column in columns]
             for step, part in parts.get(node, {}).items():
@@ -131,14 +132,16 @@ class _Profile:
     def _string(self, text: str) -> int:
         return self._strings.setdefault(text, len(self._strings))
 
+    def _labelled(self, phase: str, module: str | None) -> bytes:
+        known = self._labels.get((phase, module))
+        if known is None:
+            known = self._labels[phase, module] = self._label("phase", phase) + self._label("module", module)
+        return known
+
     def _label(self, key: str, value: str | None) -> bytes:
         if not value:
             return b""
-        known = self._labels.get((key, value))
-        if known is None:
-            pair = number(1, self._string(key)) + number(2, self._string(one_line(value)))
-            known = self._labels[key, value] = content(3, pair)
-        return known
+        return content(3, number(1, self._string(key)) + number(2, self._string(one_line(value))))
 
     def _step(self, step: int) -> bytes:
         """As a number: pprof takes `-tagfocus=step=8` for one. Its readers take a 0 for no label at all."""
