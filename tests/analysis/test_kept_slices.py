@@ -81,3 +81,7 @@ def test_they_are_read_where_they_are_needed(paths: tuple[Path, Path], tmp_path:
     assert read_profile(paths[1], timelines=False) == replace(kept, slices=())
     device = handmade_gpu(tmp_path / "gpu.llmflame")
     assert read_profile(device, timelines=False) == read_profile(device)
+
+
+def test_a_timeline_needs_no_cells(paths: tuple[Path, Path]) -> None:
+    assert read_profile(paths[1], cells=False) == replace(read_profile(paths[1]), cells=())

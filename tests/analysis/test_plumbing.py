@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmflame.analysis.plumbing import is_plumbing, shown_nodes, without_plumbing
+from llmflame.analysis.plumbing import is_plumbing, shown, without_plumbing
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
 from llmflame.store.model import Frame
@@ -105,8 +105,8 @@ def test_what_is_plumbing(frame: Frame, expected: bool) -> None:
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_every_node_is_shown_somewhere(seed: int, size: int) -> None:
     tree = random_tree(seed, size)
-    shown = without_plumbing(tree)
-    sums = [0.0] * len(shown)
-    for place, own in zip(shown_nodes(tree), tree.selfs[metrics.WALL.name], strict=True):
+    left = shown(tree)
+    sums = [0.0] * len(left.tree)
+    for place, own in zip(left.places(), tree.selfs[metrics.WALL.name], strict=True):
         sums[place] += own
-    assert sums == pytest.approx(shown.selfs[metrics.WALL.name])
+    assert sums == pytest.approx(left.tree.selfs[metrics.WALL.name])

@@ -118,7 +118,7 @@ def _allocator(sums: dict[str, float]) -> Check:
 
 def _beyond(run: RunTree) -> Check:
     beyond = sum(phase.beyond_ns for phase in run.phases)
-    whole = sum(cells.get("device_ns", 0.0) for phase in run.phases for cells in phase.values.values())
+    whole = sum(sum(phase.columns.get("device_ns", {}).values()) for phase in run.phases)
     share = beyond / whole if whole else 0.0
     words = f"{percent(share)} of the device's time ends after the step that launched it"
     return Check("device time in its step", share <= BEYOND_SHARE, words)

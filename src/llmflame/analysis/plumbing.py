@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from itertools import chain
 
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
@@ -31,8 +33,30 @@ def is_plumbing(frame: Frame) -> bool:
     return frame.name in _DECORATORS and frame.file.startswith(_LIBRARIES)
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A tree without such frames, and where their numbers went."""
+
+    tree: Tree
+    _groups: list[list[int]]
+    _absorbed: list[list[int]]
+
+    def places(self) -> list[int]:
+        """By node of the whole tree: the node of this one that its numbers are in."""
+        places = [0] * sum(map(len, chain(self._groups, self._absorbed)))
+        for here, (group, hidden) in enumerate(zip(self._groups, self._absorbed, strict=True)):
+            for node in (*group, *hidden):
+                places[node] = here
+        return places
+
+
 def without_plumbing(tree: Tree) -> Tree:
-    """The tree without such frames. Every metric that adds up keeps its sum; frames that meet are merged.
+    """The tree without such frames: see `shown`."""
+    return shown(tree).tree
+
+
+def shown(tree: Tree) -> Shown:
+    """What is shown of a tree. Every metric that adds up keeps its sum; frames that meet are merged.
 
     A frame directly below a phase stays: a phase has no time of its own. Calls of a hidden frame are no
     calls of the one above it, and are dropped.
@@ -44,7 +68,7 @@ def without_plumbing(tree: Tree) -> Tree:
         for here, (group, hidden) in enumerate(zip(groups, absorbed, strict=True))
         if hidden or len(group) > 1
     ]
-    return Tree(
+    left = Tree(
         frames=list(tree.frames),
         parents=parents,
         node_frames=[tree.node_frames[first] for first in firsts],
@@ -52,21 +76,12 @@ def without_plumbing(tree: Tree) -> Tree:
         selfs={name: _merged(name, column, firsts, several) for name, column in tree.selfs.items()},
         origins=[tree.origins[first] for first in firsts],
     )
-
-
-def shown_nodes(tree: Tree) -> list[int]:
-    """By node of the tree: the node of `without_plumbing(tree)` that its numbers are in."""
-    places = [0] * len(tree)
-    groups, absorbed, _ = _grouped(tree)
-    for here, (group, hidden) in enumerate(zip(groups, absorbed, strict=True)):
-        for node in (*group, *hidden):
-            places[node] = here
-    return places
+    return Shown(left, groups, absorbed)
 
 
 def _grouped(tree: Tree) -> tuple[list[list[int]], list[list[int]], list[int]]:
     """By new node: the old nodes of one frame that it stands for, those hidden in it, and its parent."""
-    plumbing = [is_plumbing(frame) for frame in tree.frames]
+    plumbing, frames = [is_plumbing(frame) for frame in tree.frames], tree.node_frames
     children: list[list[int]] = [[] for _ in range(len(tree))]
     for node, parent in enumerate(tree.parents):
         if parent >= 0:
@@ -89,11 +104,14 @@ def _grouped(tree: Tree) -> tuple[list[list[int]], list[list[int]], list[int]]:
         keep = tree.frame(members[0]).kind in ("run", "phase")
         while pending:
             child = pending.pop()
-            if plumbing[tree.node_frames[child]] and not keep:
+            frame = frames[child]
+            if plumbing[frame] and not keep:
                 hidden.append(child)
                 pending.extend(reversed(children[child]))
+            elif frame in below:
+                below[frame].append(child)
             else:
-                below.setdefault(tree.node_frames[child], []).append(child)
+                below[frame] = [child]
         stack.extend((here, group) for group in reversed(below.values()))
     return groups, absorbed, parents
 

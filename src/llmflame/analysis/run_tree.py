@@ -15,8 +15,8 @@ from llmflame.analysis.replay import charge
 from llmflame.analysis.timeline import Timeline
 from llmflame.analysis.tree import Tree
 from llmflame.analysis.windows import (
+    Columns,
     ScaledWindow,
-    Values,
     WindowIndex,
     scaled_windows,
     window_weights,
@@ -42,7 +42,6 @@ COUNTED = (
     *metrics.WORK,
 )
 """Metrics that tracing doesn't change: multiplied by the number of steps that a window speaks for."""
-_COUNTED = frozenset(COUNTED)
 SAMPLED = (
     metrics.WALL.name,
     metrics.CPU.name,
@@ -57,7 +56,7 @@ class PhaseTree:
     """A phase's numbers at the profile's nodes."""
 
     span: SpanRow
-    values: Values = field(default_factory=lambda: defaultdict(dict))
+    columns: Columns = field(default_factory=lambda: defaultdict(dict))
     origin: Origin = "measured"
     factors: list[float] = field(default_factory=list)
     slowdowns: list[float] = field(default_factory=list)
@@ -67,8 +66,8 @@ class PhaseTree:
 
     def add(self, node: int, metric: str, value: float) -> None:
         """Add to one node's own value."""
-        cells = self.values[node]
-        cells[metric] = cells.get(metric, 0.0) + value
+        column = self.columns[metric]
+        column[node] = column.get(node, 0.0) + value
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ class RunTree:
     """The largest of the decode windows' scale factors: see `Scaled.factor`."""
     slowdown: float | None
     phases: tuple[PhaseTree, ...] = ()
-    nodes: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    """By phase and node of the profile: the node of the tree."""
+    nodes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """By phase, and node of the profile: the node of the tree."""
 
     @property
     def device_pace(self) -> float | None:
@@ -111,12 +110,12 @@ def build_run_tree(profile: Profile) -> RunTree:
     )
 
 
-def window_values(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Values:
+def window_columns(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Columns:
     """What one of a phase's windows speaks for, by node of the profile. Over all windows they add up to the
     phase, but for what no frame covers."""
     part = PhaseTree(phase.span)
     _add_window(part, window, on_device=on_device)
-    return part.values
+    return part.columns
 
 
 def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
@@ -124,8 +123,8 @@ def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
     sampled = index.of(span.name, "sampled")
     if sampled:
         _add_sampled(phase, sampled[0], on_device=index.on_device)
-        for _, values in index.of(span.name, "traced"):
-            _add_counts(phase, values, 1.0)
+        for _, columns in index.of(span.name, "traced"):
+            _add_counts(phase, columns, 1.0)
     else:
         phase.windows = scaled_windows(profile, index, span)
         for window in phase.windows:
@@ -133,37 +132,35 @@ def _phase(profile: Profile, index: WindowIndex, span: SpanRow) -> PhaseTree:
             _add_window(phase, window, on_device=index.on_device)
     shapes = index.of(span.name, "shapes")
     weights = window_weights(profile, span, [row.step or 0 for row, _ in shapes])
-    for (_, values), (_, count) in zip(shapes, weights, strict=True):
-        _add_counts(phase, values, count)
+    for (_, columns), (_, count) in zip(shapes, weights, strict=True):
+        _add_counts(phase, columns, count)
     return phase
 
 
-def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Values], *, on_device: bool) -> None:
-    row, values = window
+def _add_sampled(phase: PhaseTree, window: tuple[WindowRow, Columns], *, on_device: bool) -> None:
+    row, columns = window
     phase.origin = "sampled"
     rate = phase.span.wall_ns / row.wall_ns if row.wall_ns else 0.0
-    for node, cells in values.items():
-        for metric in SAMPLED:
-            if metric in cells:
-                timed = metric in (metrics.WALL.name, metrics.CPU.name, metrics.OVERLAPPED.name)
-                phase.add(node, metric, cells[metric] * (rate if timed else 1.0))
-        if on_device and metrics.WALL.name in cells:
-            phase.add(node, metrics.HOST.name, cells[metrics.WALL.name] * rate)
+    for metric in SAMPLED:
+        timed = metric in (metrics.WALL.name, metrics.CPU.name, metrics.OVERLAPPED.name)
+        for node, value in columns.get(metric, {}).items():
+            phase.add(node, metric, value * (rate if timed else 1.0))
+            if on_device and metric == metrics.WALL.name:
+                phase.add(node, metrics.HOST.name, value * rate)
 
 
-def _add_counts(phase: PhaseTree, values: Values, times: float) -> None:
-    for node, cells in values.items():
-        # A node has few of the metrics, and many nodes have none that is counted.
-        counted = [(metric, value) for metric, value in cells.items() if value and metric in _COUNTED]
-        if counted:
-            own = phase.values[node]
-            for metric, value in counted:
-                own[metric] = own.get(metric, 0.0) + value * times
+def _add_counts(phase: PhaseTree, columns: Columns, times: float) -> None:
+    for metric in COUNTED:
+        if metric in columns:
+            own = phase.columns[metric]
+            for node, value in columns[metric].items():
+                if value:
+                    own[node] = own.get(node, 0.0) + value * times
 
 
 def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> None:
     """One window's part of a phase: host time by its shares, wall time by who was waited for."""
-    _add_counts(phase, window.values, window.count)
+    _add_counts(phase, window.columns, window.count)
     if window.row.step:
         phase.factors.append(window.scaled.factor)
         phase.slowdowns.append(window.scaled.slowdown)
@@ -171,16 +168,16 @@ def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> N
     overall = None
     if span.thread_cpu_ns is not None and span.wall_ns:
         overall = min(span.thread_cpu_ns / span.wall_ns, 1.0)
-    host, on_cpu_name = metrics.HOST.name if on_device else metrics.WALL.name, metrics.CPU.name
+    host = phase.columns[metrics.HOST.name if on_device else metrics.WALL.name]
+    on_cpu = phase.columns[metrics.CPU.name]
     for node, share, cpu in zip(window.numbers, scaled.shares, scaled.cpu_shares, strict=True):
         if not share:
             continue
         host_ns = share * window.time_ns
-        own = phase.values[node]
-        own[host] = own.get(host, 0.0) + host_ns
-        on_cpu = cpu if window.anchored else overall
-        if on_cpu is not None:
-            own[on_cpu_name] = own.get(on_cpu_name, 0.0) + host_ns * on_cpu
+        host[node] = host.get(node, 0.0) + host_ns
+        part = cpu if window.anchored else overall
+        if part is not None:
+            on_cpu[node] = on_cpu.get(node, 0.0) + host_ns * part
         if on_device and window.timeline is None:
             phase.add(node, metrics.WALL.name, host_ns)
             if not window.worked:  # nothing was asked of the device: it idled
@@ -189,11 +186,11 @@ def _add_window(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> N
         _add_charged(phase, window, window.timeline)
 
 
-def window_alone(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Values:
+def window_alone(phase: PhaseTree, window: ScaledWindow, *, on_device: bool) -> Columns:
     """What one undisturbed step at the window's place takes, at the profile's nodes."""
     alone = PhaseTree(phase.span)
     _add_window(alone, replace(window, time_ns=window.clean_ns, count=1.0), on_device=on_device)
-    return alone.values
+    return alone.columns
 
 
 def _add_charged(phase: PhaseTree, window: ScaledWindow, timeline: Timeline) -> None:
@@ -217,29 +214,36 @@ class _Builder:
         self._numbers: dict[int, int] = {}
         self._values: dict[str, dict[int, float]] = defaultdict(dict)
         self._children: dict[int | None, list[int]] = defaultdict(list)
-        self._roots: dict[str, int] = {}
-        self.places: dict[tuple[str, int], int] = {}
-        for node in profile.nodes.values():
-            self._children[node.parent].append(node.id)
-            if node.parent is None:
-                self._roots[profile.frames[node.frame].name] = node.id
+        self.places: dict[str, dict[int, int]] = {}
+        for number, parent, _ in profile.nodes.values():
+            self._children[parent].append(number)
+        self._roots = {self._frame_of(root).name: root for root in self._children[None]}
         self.root = self._add(-1, Frame("run", str(profile.subject.get("model") or "run")), "measured")
 
-    def _add(self, parent: int, frame: Frame, origin: Origin) -> int:
-        return self._append(parent, self._number_of(frame), origin)
+    def _frame_of(self, node: int) -> Frame:
+        return self._profile.frames[self._profile.nodes[node].frame]
 
-    def _number_of(self, frame: Frame) -> int:
-        number = self._frame_numbers.get(frame)
-        if number is None:
-            number = self._frame_numbers[frame] = len(self._tree.frames)
+    def _add(self, parent: int, frame: Frame, origin: Origin) -> int:
+        number = self._frame_numbers.setdefault(frame, len(self._tree.frames))
+        if number == len(self._tree.frames):
             self._tree.frames.append(frame)
-        return number
+        return self._append(parent, number, origin)
 
     def _append(self, parent: int, number: int, origin: Origin) -> int:
         self._tree.parents.append(parent)
         self._tree.node_frames.append(number)
         self._tree.origins.append(origin)
         return len(self._tree.parents) - 1
+
+    def _copy(self, node: int, parent: int, origin: Origin) -> int:
+        """A node of the profile below one of the tree."""
+        of_profile = self._profile.nodes[node].frame
+        number = self._numbers.get(of_profile)
+        if number is not None:
+            return self._append(parent, number, origin)
+        here = self._add(parent, self._profile.frames[of_profile], origin)
+        self._numbers[of_profile] = self._tree.node_frames[here]
+        return here
 
     def leaf(self, parent: int, frame: Frame, wall_ns: float, origin: Origin) -> int:
         """A node of the host with nothing but time."""
@@ -256,44 +260,34 @@ class _Builder:
         """Add a phase with all its frames."""
         span = phase.span
         top = self._add(self.root, Frame("phase", span.name), "measured")
+        places = self.places[span.name] = dict[int, int]()
         root = self._roots.get(span.name)
-        if root is None or not phase.values:
+        live = with_ancestors(self._profile, *phase.columns.values())
+        if root is None or not live:
             name = "python starts" if span.name == "startup" else "unattributed"
             node = self.leaf(top, Frame("other", name), span.wall_ns, "measured")
             if span.thread_cpu_ns is not None:
                 self._values[metrics.CPU.name][node] = min(span.thread_cpu_ns, span.wall_ns)
             return
-        self.places[span.name, root] = top
-        self._put(top, phase.values.get(root, {}))
-        live = with_ancestors(self._profile, phase.values)
-        stack = [(child, top) for child in reversed(self._children[root])]
-        unattributed: int | None = None
+        places[root] = top
+        stack = [(child, top) for child in reversed(self._children[root]) if child in live]
         while stack:
             node, parent = stack.pop()
-            if node not in live:
-                continue
-            of_profile = self._profile.nodes[node].frame
-            number = self._numbers.get(of_profile)
-            if number is None:
-                number = self._number_of(self._profile.frames[of_profile])
-                self._numbers[of_profile] = number
-            here = self._append(parent, number, phase.origin)
-            self.places[span.name, node] = here
-            self._put(here, phase.values.get(node, {}))
-            if parent == top and self._tree.frames[number] == UNATTRIBUTED:
-                unattributed = here
-            stack.extend((child, here) for child in reversed(self._children[node]))
-        charged = sum(cells.get(metrics.WALL.name, 0.0) for cells in phase.values.values())
-        rest = span.wall_ns - charged
+            here = places[node] = self._copy(node, parent, phase.origin)
+            if node in self._children:
+                stack += [(child, here) for child in reversed(self._children[node]) if child in live]
+        for metric, column in phase.columns.items():
+            values = self._values[metric]
+            for node, value in column.items():
+                if node in places:
+                    values[places[node]] = value
+        rest = span.wall_ns - sum(phase.columns[metrics.WALL.name].values())
         if abs(rest) < 1:  # rounding
             return
-        if unattributed is None:
-            unattributed = self.leaf(top, UNATTRIBUTED, 0.0, "computed")
-        self._take(unattributed, rest)
-
-    def _put(self, node: int, cells: dict[str, float]) -> None:
-        for metric, value in cells.items():
-            self._values[metric][node] = value
+        unattributed = [
+            places[n] for n in self._children[root] if n in live and self._frame_of(n) == UNATTRIBUTED
+        ]
+        self._take(unattributed[0] if unattributed else self.leaf(top, UNATTRIBUTED, 0.0, "computed"), rest)
 
     def tree(self) -> Tree:
         """The finished tree."""

@@ -9,8 +9,9 @@ gets is thus measured, only its division among the frames within is estimated.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from llmflame.analysis.anchoring import Anchors, Segment
@@ -75,25 +76,50 @@ class Scaled:
 def tracing_costs(nodes: Sequence[TracedNode], costs: EventCosts) -> list[float]:
     """What the tracer added to each node's own time: inside its events, and outside its children's."""
     added = [0.0] * len(nodes)
-    for number, node in enumerate(nodes):
-        if node.is_instrument:
-            added[number] += node.self_ns
-        kind = _KIND_OF_COST.get(node.kind)
-        if kind is not None:
-            added[number] += node.calls * costs.inside_ns.get(kind, 0.0)
-            if node.parent >= 0:
-                added[node.parent] += node.calls * costs.outside_ns.get(kind, 0.0)
-        added[number] += node.allocations * costs.outside_ns.get("allocation", 0.0)
+    events = {
+        kind: (costs.inside_ns.get(cost, 0.0), costs.outside_ns.get(cost, 0.0))
+        for kind, cost in _KIND_OF_COST.items()
+    }
+    allocation = costs.outside_ns.get("allocation", 0.0)
+    for number, (parent, kind, _, self_ns, calls, allocations, _, is_instrument) in enumerate(nodes):
+        if is_instrument:
+            added[number] += self_ns
+        if kind in events:
+            inside, outside = events[kind]
+            added[number] += calls * inside
+            if parent >= 0:
+                added[parent] += calls * outside
+        if allocations:
+            added[number] += allocations * allocation
     return added
 
 
 def segments(nodes: Sequence[TracedNode]) -> list[Segment]:
     """The module that owns each node: itself, or the nearest one above it."""
     owners: list[Segment] = []
-    for node in nodes:
-        inherited = owners[node.parent] if node.parent >= 0 else None
-        owners.append(node.module if node.kind == "module" and node.module is not None else inherited)
+    for parent, kind, module, _, _, _, _, _ in nodes:
+        if kind == "module" and module is not None:
+            owners.append(module)
+        else:
+            owners.append(owners[parent] if parent >= 0 else None)
     return owners
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A module's nodes as traced, column by column."""
+
+    numbers: list[int] = field(default_factory=list)
+    selfs: list[float] = field(default_factory=list)
+    bounds: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+
+    def calibrated_ns(self) -> float:
+        """What is left of its time when the calibrated cost is taken from it."""
+        return max(sum([own - cost for own, cost in zip(self.selfs, self.costs, strict=True)]), 0.0)
+
+
+Segments = Mapping[Segment, _Segment]
 
 
 def scale_window(
@@ -101,24 +127,23 @@ def scale_window(
 ) -> Scaled:
     """Shares of the clean step, one a node. `clean_ns` is the step's undisturbed time."""
     added = tracing_costs(nodes, costs)
-    traced = sum(node.self_ns for node in nodes)
+    traced = sum([node.self_ns for node in nodes])
     owners = segments(nodes)
-    members: dict[Segment, list[int]] = defaultdict(list)
-    for number, owner in enumerate(owners):
-        members[owner].append(number)
-    targets = _targets(nodes, members, added, clean_ns, anchors)
+    members = _members(nodes, owners, added)
+    targets = _targets(members, clean_ns, anchors)
     scaled, bound = [0.0] * len(nodes), [0.0] * len(nodes)
-    usual = _usual_rate(nodes, members, added, targets)
-    for owner, numbers in members.items():
-        fit = _fit_waiting if any(nodes[number].bound_ns for number in numbers) else _fit
-        for number, (value, waited) in zip(
-            numbers, fit(nodes, numbers, added, targets[owner], usual), strict=True
-        ):
-            scaled[number], bound[number] = value, waited
+    usual = _usual_rate(members, targets)
+    for owner, segment in members.items():
+        if any(segment.bounds):
+            for number, (value, waited) in _fit_waiting(segment, targets[owner], usual):
+                scaled[number], bound[number] = value, waited
+        else:
+            for number, value in _fit(segment, targets[owner]):
+                scaled[number] = value
     whole = sum(scaled)
     shares = [value / whole for value in scaled] if whole > 0 else scaled
     bounds = [value / whole for value in bound] if whole > 0 else bound
-    cpu = [anchors.cpu_shares.get(owner, 1.0) if anchors else 1.0 for owner in owners]
+    cpu = [anchors.cpu_shares.get(owner, 1.0) for owner in owners] if anchors else [1.0] * len(nodes)
     return Scaled(
         shares,
         bounds,
@@ -129,20 +154,22 @@ def scale_window(
     )
 
 
-def _targets(
-    nodes: Sequence[TracedNode],
-    members: Mapping[Segment, list[int]],
-    added: Sequence[float],
-    clean_ns: float,
-    anchors: Anchors | None,
-) -> dict[Segment, float]:
+def _members(nodes: Sequence[TracedNode], owners: Sequence[Segment], added: Sequence[float]) -> Segments:
+    members: dict[Segment, _Segment] = defaultdict(_Segment)
+    for number, (owner, node, cost) in enumerate(zip(owners, nodes, added, strict=True)):
+        segment = members[owner]
+        segment.numbers.append(number)
+        segment.selfs.append(node.self_ns)
+        segment.bounds.append(node.bound_ns)
+        segment.costs.append(cost)
+    return members
+
+
+def _targets(members: Segments, clean_ns: float, anchors: Anchors | None) -> dict[Segment, float]:
     """The undisturbed time of each segment; one without an anchor gets its calibrated share."""
-    calibrated = {
-        owner: max(sum(nodes[number].self_ns - added[number] for number in numbers), 0.0)
-        for owner, numbers in members.items()
-    }
+    calibrated = {owner: segment.calibrated_ns() for owner, segment in members.items()}
     if sum(calibrated.values()) <= 0:  # the tracer cost more than all that it saw: shares as it saw them
-        calibrated = {owner: sum(nodes[n].self_ns for n in numbers) for owner, numbers in members.items()}
+        calibrated = {owner: sum(segment.selfs) for owner, segment in members.items()}
     whole = sum(calibrated.values())
     if anchors is None:
         return {owner: ns * clean_ns / whole if whole else 0.0 for owner, ns in calibrated.items()}
@@ -152,64 +179,56 @@ def _targets(
     return {owner: known.get(owner, calibrated[owner] * rate) for owner in members}
 
 
-def _usual_rate(
-    nodes: Sequence[TracedNode],
-    members: Mapping[Segment, list[int]],
-    added: Sequence[float],
-    targets: Mapping[Segment, float],
-) -> float:
+def _usual_rate(members: Segments, targets: Mapping[Segment, float]) -> float:
     """How many times its calibrated cost an event cost, over the modules that didn't wait for a device."""
-    quiet = [owner for owner, numbers in members.items() if not any(nodes[n].bound_ns for n in numbers)]
-    excess = sum(sum(nodes[n].self_ns for n in members[owner]) - targets[owner] for owner in quiet)
-    cost = sum(added[n] for owner in quiet for n in members[owner])
+    quiet = [owner for owner, segment in members.items() if not any(segment.bounds)]
+    excess = sum(sum(members[owner].selfs) - targets[owner] for owner in quiet)
+    cost = sum(chain.from_iterable(members[owner].costs for owner in quiet))
     return min(max(excess, 0.0) / cost, MAX_COST_FACTOR) if cost > 0 else 1.0
 
 
-def _fit(
-    nodes: Sequence[TracedNode],
-    numbers: Sequence[int],
-    added: Sequence[float],
-    target_ns: float,
-    _usual: float,
-) -> list[tuple[float, float]]:
+def _fit(segment: _Segment, target_ns: float) -> Iterable[tuple[int, float]]:
     """Divide a segment's undisturbed time among its nodes."""
-    selfs = [nodes[number].self_ns for number in numbers]
-    costs = [added[number] for number in numbers]
-    excess = sum(selfs) - target_ns
-    whole_cost = sum(costs)
-    rate = min(max(excess, 0.0) / whole_cost, MAX_COST_FACTOR) if whole_cost > 0 else 0.0
-    left = [max(own - rate * cost, 0.0) for own, cost in zip(selfs, costs, strict=True)]
-    if sum(left) <= 0:
-        left = selfs
+    excess = sum(segment.selfs) - target_ns
+    cost = sum(segment.costs)
+    rate = min(max(excess, 0.0) / cost, MAX_COST_FACTOR) if cost > 0 else 0.0
+    left = [
+        rest if (rest := own - rate * spent) > 0 else 0.0
+        for own, spent in zip(segment.selfs, segment.costs, strict=True)
+    ]
     whole = sum(left)
-    return [(value * target_ns / whole, 0.0) if whole > 0 else (value, 0.0) for value in left]
+    if whole <= 0:
+        left, whole = segment.selfs, sum(segment.selfs)
+    if whole > 0:
+        left = [value * target_ns / whole for value in left]
+    return zip(segment.numbers, left, strict=True)
 
 
 def _fit_waiting(
-    nodes: Sequence[TracedNode],
-    numbers: Sequence[int],
-    added: Sequence[float],
-    target_ns: float,
-    usual: float,
-) -> list[tuple[float, float]]:
-    """The same where the host waits for a device: the waits take what the frames leave.
+    segment: _Segment, target_ns: float, usual: float
+) -> Iterable[tuple[int, tuple[float, float]]]:
+    """The same where the host waits for a device, each node's wait beside it: waits take what frames leave.
 
     A host that tracing slows down waits less: the wait is what remains of the segment's time when tracing's
     cost is taken from everything else.
     """
     active = [
-        max(nodes[number].self_ns - nodes[number].bound_ns - usual * added[number], 0.0) for number in numbers
+        max(own - wait - usual * cost, 0.0)
+        for own, wait, cost in zip(segment.selfs, segment.bounds, segment.costs, strict=True)
     ]
-    waits = [nodes[number].bound_ns for number in numbers]
-    busy, waited = sum(active), sum(waits)
+    busy, waited = sum(active), sum(segment.bounds)
     rest = target_ns - busy
     if rest < 0:  # the host was never ahead: what its waits took is the cost of asking
         factor = target_ns / (busy + waited)
-        return [((value + wait) * factor, wait * factor) for value, wait in zip(active, waits, strict=True)]
-    return [
-        (value + wait * rest / waited, wait * rest / waited)
-        for value, wait in zip(active, waits, strict=True)
-    ]
+        fitted = [
+            ((own + wait) * factor, wait * factor) for own, wait in zip(active, segment.bounds, strict=True)
+        ]
+    else:
+        fitted = [
+            (own + wait * rest / waited, wait * rest / waited)
+            for own, wait in zip(active, segment.bounds, strict=True)
+        ]
+    return zip(segment.numbers, fitted, strict=True)
 
 
 def step_weights(windows: Sequence[int], steps: Mapping[int, float]) -> list[tuple[float, float]]:

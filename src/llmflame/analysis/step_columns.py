@@ -46,12 +46,11 @@ def with_steps(run: RunTree) -> Tree:
     ]
     for phase, window in several[:MOST_STEPS]:
         name = phase.span.name
-        cells = window_alone(phase, window, on_device=metrics.HOST.name in tree.selfs)
+        columns = window_alone(phase, window, on_device=metrics.HOST.name in tree.selfs)
         for metric in STEP_METRICS:
             column: dict[int, float] = {}
-            for node, values in cells.items():
-                place = run.nodes.get((name, node))
-                value = values.get(metric.name)
+            for node, value in columns.get(metric.name, {}).items():
+                place = run.nodes[name].get(node)
                 if value and place is not None:
                     column[place] = column.get(place, 0.0) + value
             if metric in (metrics.WALL, metrics.HOST) and metric.name in tree.selfs:

@@ -24,8 +24,8 @@ from llmflame.store.model import Frame
 from llmflame.store.profile import Profile
 from llmflame.store.rows import DeviceWorkRow, SliceRow, SpanRow, WindowRow
 
-Values = dict[int, dict[str, float]]
-"""By node of the profile: metric to value."""
+Columns = dict[str, dict[int, float]]
+"""By metric: node of the profile to value. A node has few of the metrics."""
 INSTRUMENT = Frame("other", "llmflame (this profiler)")
 STEPS_NEARBY = 2
 """The undisturbed time of a traced step is the median over the steps this near to it."""
@@ -36,7 +36,7 @@ class ScaledWindow:
     """A traced window in undisturbed time."""
 
     row: WindowRow
-    values: Values
+    columns: Columns
     numbers: list[int]
     """The profile's number of each node of `scaled`."""
     scaled: Scaled
@@ -54,13 +54,16 @@ class ScaledWindow:
 
 
 class WindowIndex:
-    """Windows by phase, with their cells by node."""
+    """Windows by phase, with their cells by metric."""
 
     def __init__(self, profile: Profile) -> None:
-        names = {number: metric.name for number, metric in profile.metrics.items()}
-        self._cells: dict[int, Values] = defaultdict(lambda: defaultdict(dict))
+        cells: dict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         for window, node, metric, value in profile.cells:
-            self._cells[window][node][names[metric]] = value
+            cells[window][metric][node] = value
+        self._columns: dict[int, Columns] = {
+            window: {profile.metrics[metric].name: column for metric, column in columns.items()}
+            for window, columns in cells.items()
+        }
         self._windows = profile.windows
         self._slices: dict[int, list[SliceRow]] = defaultdict(list)
         for piece in profile.slices:
@@ -71,10 +74,10 @@ class WindowIndex:
         self.on_device = bool(profile.device_work)
         """Did a device work in any window?"""
 
-    def of(self, phase: str, kind: str) -> list[tuple[WindowRow, Values]]:
+    def of(self, phase: str, kind: str) -> list[tuple[WindowRow, Columns]]:
         """Windows of a phase in the order of their steps."""
         found = [w for w in self._windows if w.span_name == phase and w.kind == kind]
-        return [(w, self._cells[w.id]) for w in sorted(found, key=lambda w: w.step or 0)]
+        return [(w, self._columns.get(w.id, {})) for w in sorted(found, key=lambda w: w.step or 0)]
 
     def worked(self, row: WindowRow) -> bool:
         """Did a device work in a window?"""
@@ -93,11 +96,11 @@ def scaled_windows(profile: Profile, index: WindowIndex, span: SpanRow) -> list[
     costs = event_costs(profile)
     weights = window_weights(profile, span, [row.step or 0 for row, _ in windows])
     found = []
-    for (row, values), (time_ns, count) in zip(windows, weights, strict=True):
+    for (row, columns), (time_ns, count) in zip(windows, weights, strict=True):
         traced = index.traced(row)
         blocked = blocking(traced) if traced is not None else {}
         bound = _bound(profile, traced, blocked) if traced is not None else {}
-        nodes, numbers = traced_nodes(profile, values, bound)
+        nodes, numbers = traced_nodes(profile, columns, bound)
         clean = clean_ns(profile, span, row)
         anchors = anchors_for(profile, row.step, clean) if row.step is not None else None
         scaled = scale_window(nodes, clean, costs, anchors)
@@ -108,7 +111,7 @@ def scaled_windows(profile: Profile, index: WindowIndex, span: SpanRow) -> list[
         found.append(
             ScaledWindow(
                 row,
-                values,
+                columns,
                 numbers,
                 scaled,
                 clean,
@@ -139,28 +142,29 @@ def _steps_of(profile: Profile, span: SpanRow) -> list[SpanRow]:
 
 
 def traced_nodes(
-    profile: Profile, values: Values, bound: Mapping[int, float] | None = None
+    profile: Profile, columns: Columns, bound: Mapping[int, float] | None = None
 ) -> tuple[list[TracedNode], list[int]]:
     """A window's nodes, with those above them, and their numbers in the profile. `bound`: by number, how much
     of its time the host waited for a device."""
-    numbers = sorted(with_ancestors(profile, values))
+    numbers = sorted(with_ancestors(profile, *columns.values()))
     place = {number: position for position, number in enumerate(numbers)}
     bound = bound or {}
-    wall, calls, allocations = metrics.WALL.name, metrics.CALLS.name, metrics.ALLOCATIONS.name
-    nothing: Mapping[str, float] = {}
+    wall, calls, allocations = (
+        columns.get(metric.name, {}) for metric in (metrics.WALL, metrics.CALLS, metrics.ALLOCATIONS)
+    )
     nodes = []
     for number in numbers:
         _, parent, of_frame = profile.nodes[number]
-        frame, cells = profile.frames[of_frame], values.get(number, nothing)
-        own = cells.get(wall, 0.0)
+        frame = profile.frames[of_frame]
+        own = wall.get(number, 0.0)
         nodes.append(
             TracedNode(
                 place[parent] if parent is not None else -1,
                 frame.kind,
                 frame.module,
                 own,
-                cells.get(calls, 0.0),
-                cells.get(allocations, 0.0),
+                calls.get(number, 0.0),
+                allocations.get(number, 0.0),
                 min(bound[number], own) if number in bound else 0.0,
                 frame.kind == INSTRUMENT.kind and frame == INSTRUMENT,
             )
@@ -289,12 +293,12 @@ def clean_ns(profile: Profile, span: SpanRow, row: WindowRow) -> float:
     return float(walls[len(walls) // 2]) if walls else float(span.wall_ns)
 
 
-def with_ancestors(profile: Profile, nodes: Iterable[int]) -> set[int]:
+def with_ancestors(profile: Profile, *nodes: Iterable[int]) -> set[int]:
     """The nodes and all above them."""
-    live: set[int] = set()
-    for node in nodes:
-        current: int | None = node
-        while current is not None and current not in live:
-            live.add(current)
-            current = profile.nodes[current].parent
+    live = set[int]()
+    found = set[int]().union(*nodes)
+    while found:
+        live |= found
+        parents = {profile.nodes[node].parent for node in found}
+        found = {parent for parent in parents if parent is not None and parent not in live}
     return live

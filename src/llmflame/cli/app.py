@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -60,7 +62,9 @@ def llmflame(
 
 def main() -> NoReturn:
     """The entry point: run the command in `sys.argv` and end the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # or the interpreter would search a whole profile for cycles before it gives all of it back
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -80,8 +84,22 @@ def run(arguments: Sequence[str]) -> int:
         return 0
 
 
+def _parts_of(arguments: Sequence[str]) -> typer.Typer:
+    """The command that is named, alone, else all of them: each takes two milliseconds to make a parser of."""
+    named = [
+        one
+        for one in app.registered_commands
+        if one.callback is not None and one.callback.__name__ in arguments[:1]
+    ]
+    if not named:
+        return app
+    alone = copy.copy(app)
+    alone.registered_commands = named
+    return alone
+
+
 def _invoke(arguments: list[str]) -> int:
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_parts_of(arguments))
     named = bool(arguments)
     try:
         with command.make_context("llmflame", arguments) as context:

@@ -75,7 +75,7 @@ def export(
     with no_collection():
         with shown_progress() as progress:
             progress(f"reading {file.name}")
-            profile = read_profile(file, timelines=FORMATS[form].timelines)
+            profile = read_profile(file, timelines=FORMATS[form].timelines, cells=FORMATS[form].cells)
             request = Request(profile, phases, metric, view, all_frames)
         _hand_over(file, output, form, request, force=force)
 

@@ -64,8 +64,7 @@ class _Tracks:
 
     def __init__(self, profile: Profile, *, all_frames: bool) -> None:
         self._profile = profile
-        self._hidden = set() if all_frames else {n for n, f in profile.frames.items() if is_plumbing(f)}
-        self._paths: dict[int, tuple[int, ...]] = {}
+        self._shown = _Shown(profile, all_frames=all_frames)
         self._tails: dict[int, str] = {}
         self._free_ns = 0
         self._arrows = 0
@@ -87,23 +86,28 @@ class _Tracks:
         Outer frames come first: of two that begin and end together, readers nest the second in the first.
         """
         events: list[str] = []
-        opened: list[tuple[int, int, int]] = []
+        opened: list[int] = []
+        begun: list[tuple[int, int]] = []
+        nearest, above = self._shown.nearest, self._shown.above
 
         def close(depth: int, now: int) -> None:
             while len(opened) > depth:
-                node, since, place = opened.pop()
-                events[place] = complete(PID, HOST, begin + since, now - since, self._tail(node))
+                since, place = begun.pop()
+                events[place] = complete(PID, HOST, begin + since, now - since, self._tail(opened.pop()))
 
         now = 0
         for piece in slices:
             now = min(max(piece.start_ns, now), wall_ns)
-            path = self._path(piece.node)
-            same = 0
-            while same < min(len(opened), len(path)) and opened[same][0] == path[same]:
-                same += 1
-            close(same, now)
-            for node in path[same:]:
-                opened.append((node, now, len(events)))
+            entered: list[int] = []
+            node, depth = nearest[piece.node]
+            while node is not None and (len(opened) < depth or opened[depth - 1] != node):
+                entered.append(node)
+                node, depth = above[node], depth - 1
+            if depth < len(opened):
+                close(depth, now)
+            for node in reversed(entered):
+                begun.append((now, len(events)))
+                opened.append(node)
                 events.append("")
         close(0, wall_ns)
         return events
@@ -126,24 +130,35 @@ class _Tracks:
                 yield flow("s", self._arrows, PID, HOST, begin + work.launched_ns)
                 yield flow("f", self._arrows, PID, thread, begin + start)
 
-    def _path(self, node: int) -> tuple[int, ...]:
-        """The nodes that are shown from the phase down to this one; the phase is the window itself."""
-        known = self._paths.get(node)
+    def _tail(self, node: int, size: int | None = None) -> str:
+        number = self._profile.nodes[node].frame
+        if size is not None:
+            return _encoded(self._profile.frames[number], size)
+        known = self._tails.get(number)
         if known is None:
-            _, parent, frame = self._profile.nodes[node]
-            above = self._path(parent) if parent is not None else ()
-            shown = parent is not None and frame not in self._hidden
-            known = self._paths[node] = (*above, node) if shown else above
+            known = self._tails[number] = _encoded(self._profile.frames[number], None)
         return known
 
-    def _tail(self, node: int, size: int | None = None) -> str:
-        known = self._tails.get(node) if size is None else None
-        if known is None:
-            fields = _fields(self._profile.frames[self._profile.nodes[node].frame], size)
-            known = json.dumps(fields, separators=(",", ":"))[1:]
-            if size is None:
-                self._tails[node] = known
-        return known
+
+class _Shown:
+    """Which nodes are events: not a phase, which is the window itself, and not what only passes a call on."""
+
+    def __init__(self, profile: Profile, *, all_frames: bool) -> None:
+        hidden = set() if all_frames else {n for n, f in profile.frames.items() if is_plumbing(f)}
+        self.nearest: dict[int | None, tuple[int | None, int]] = {None: (None, 0)}
+        """By node: the one that is shown at or above it, and how many are from there up."""
+        self.above: dict[int, int | None] = {}
+        """By node that is shown: the next one above it."""
+        for node, parent, frame in profile.nodes.values():
+            here = self.nearest[parent]
+            if parent is not None and frame not in hidden:
+                self.above[node], depth = here
+                here = (node, depth + 1)
+            self.nearest[node] = here
+
+
+def _encoded(frame: Frame, size: int | None) -> str:
+    return json.dumps(_fields(frame, size), separators=(",", ":"))[1:]
 
 
 def _fields(frame: Frame, size: int | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from llmflame.analysis.tree import Tree
 from llmflame.errors import UsageError
 from llmflame.exports.names import placed_name
 from llmflame.exports.request import Request
-from llmflame.exports.stacks import WholeNumbers, stacks
+from llmflame.exports.stacks import Stacks, WholeNumbers, with_own
 from llmflame.store import metrics
 
 TIMES: Mapping[str, str] = {
@@ -27,11 +27,15 @@ def folded(request: Request) -> str:
     """Nanoseconds, or bytes at one phase's peak. Raises UsageError where the profile has none of them."""
     tree, metric = _held(request) if request.metric == BYTES else _timed(request)
     own = tree.selfs[metric]
-    names = [stack_name(placed_name(frame)) for frame in tree.frames]
+    stacks = Stacks(
+        tree,
+        lambda frame: stack_name(placed_name(tree.frames[frame])),
+        lambda above, name: f"{above};{name}",
+    )
     whole = WholeNumbers()
     values: dict[str, int] = {}
-    for node, path in stacks(tree, [own]):
-        stack = ";".join([names[frame] for frame in path])
+    for node in with_own(tree, [own]):
+        stack = stacks.of(node)
         values[stack] = values.get(stack, 0) + whole.next(own[node])
     return "".join(f"{stack} {value}\n" for stack, value in values.items() if value)
 

@@ -22,6 +22,8 @@ class Format:
     is_text: bool = True
     timelines: bool = False
     """Whether it shows windows over time."""
+    cells: bool = True
+    """Whether it tells what frames took."""
 
     def file_name(self, stem: str, request: Request) -> str:
         """A profile's name with the usual suffix."""
@@ -87,7 +89,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "speedscope": Format(".speedscope.json", _speedscope, frozenset((PHASES, ALL_FRAMES))),
         "folded": Format(".{metric}.folded", _folded, frozenset((PHASES, METRIC, ALL_FRAMES))),
         "pstats": Format(".pstats", _pstats, frozenset((PHASES, ALL_FRAMES)), is_text=False),
-        "chrome": Format(".trace.json", _chrome, frozenset((PHASES, ALL_FRAMES)), timelines=True),
+        "chrome": Format(
+            ".trace.json", _chrome, frozenset((PHASES, ALL_FRAMES)), timelines=True, cells=False
+        ),
         "pprof": Format(".pb.gz", _pprof, frozenset((PHASES, ALL_FRAMES)), is_text=False),
         "csv": Format(".{view}.csv", _csv, frozenset((PHASES, VIEW, ALL_FRAMES))),
         "parquet": Format(".{view}.parquet", _parquet, frozenset((PHASES, VIEW, ALL_FRAMES)), is_text=False),

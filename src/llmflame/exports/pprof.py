@@ -14,7 +14,7 @@ from llmflame.analysis.tree import Tree
 from llmflame.exports.names import file_name, frame_name, one_line
 from llmflame.exports.protobuf import content, number, numbers, varint
 from llmflame.exports.request import Request
-from llmflame.exports.stacks import WholeNumbers, stacks
+from llmflame.exports.stacks import Stacks, WholeNumbers, with_own
 from llmflame.exports.steps import Parts, step_parts
 from llmflame.store import metrics
 from llmflame.store.model import Frame, Metric
@@ -71,6 +71,8 @@ class _Profile:
         self._locations: list[bytes] = []
         self._samples: list[bytes] = []
         self._labels: dict[tuple[str, str | None], bytes] = {}
+        """By phase and module."""
+        self._steps: dict[int, bytes] = {}
         self._columns = [_Column(metric.name, WholeNumbers()) for _, metric in types]
         self._types = [
             content(1, number(1, self._string(name)) + number(2, self._string(UNITS[metric.unit])))
@@ -86,23 +88,27 @@ class _Profile:
         """One sample for each node with something of its own, and each step that speaks for a part of it."""
         empty = [0.0] * len(tree)
         columns = [tree.selfs.get(column.name, empty) for column in self._columns]
-        locations: dict[int, bytes] = {}
+        stacks = Stacks(
+            tree,
+            lambda frame: varint(self._location(tree.frames[frame])),
+            lambda above, location: location + above,  # the innermost frame comes first
+        )
         phases, modules = phases_of(tree), _modules_of(tree)
-        for node, path in stacks(tree, columns):
-            labels = self._label("phase", phases[node]) + self._label("module", modules[node])
-            for place in path:
-                if place not in locations:
-                    locations[place] = varint(self._location(tree.frames[place]))
-            where = content(1, b"".join([locations[place] for place in reversed(path)]))
+        for node in with_own(tree, columns):
+            labels = self._labelled(phases[node], modules[node])
+            where = content(1, stacks.of(node))
             rest = [column[node] for column in columns]
             for step, part in parts.get(node, {}).items():
                 self._sample(where, part, labels + self._step(step))
                 rest = [whole - own for whole, own in zip(rest, part, strict=True)]
-            if any(value > NOTHING for value in rest):
+            if max(rest) > NOTHING:
                 self._sample(where, rest, labels)
 
     def _sample(self, where: bytes, values: list[float], labels: bytes) -> None:
-        whole = [own.whole.next(value) for own, value in zip(self._columns, values, strict=True)]
+        # Nothing is nothing, whatever rest an earlier value left.
+        whole = [
+            own.whole.next(value) if value else 0 for own, value in zip(self._columns, values, strict=True)
+        ]
         if any(whole):
             self._samples.append(content(2, where + numbers(2, whole) + labels))
 
@@ -126,18 +132,24 @@ class _Profile:
     def _string(self, text: str) -> int:
         return self._strings.setdefault(text, len(self._strings))
 
+    def _labelled(self, phase: str, module: str | None) -> bytes:
+        known = self._labels.get((phase, module))
+        if known is None:
+            known = self._labels[phase, module] = self._label("phase", phase) + self._label("module", module)
+        return known
+
     def _label(self, key: str, value: str | None) -> bytes:
         if not value:
             return b""
-        known = self._labels.get((key, value))
-        if known is None:
-            pair = number(1, self._string(key)) + number(2, self._string(one_line(value)))
-            known = self._labels[key, value] = content(3, pair)
-        return known
+        return content(3, number(1, self._string(key)) + number(2, self._string(one_line(value))))
 
     def _step(self, step: int) -> bytes:
         """As a number: pprof takes `-tagfocus=step=8` for one. Its readers take a 0 for no label at all."""
-        return content(3, number(1, self._string("step")) + number(3, step)) if step else b""
+        if not step:
+            return b""
+        if step not in self._steps:
+            self._steps[step] = content(3, number(1, self._string("step")) + number(3, step))
+        return self._steps[step]
 
     def _location(self, frame: Frame) -> int:
         """A frame as a function and its one location."""

@@ -38,4 +38,4 @@ def content(field: int, value: bytes) -> bytes:
 
 def numbers(field: int, values: Iterable[int]) -> bytes:
     """A packed list of whole numbers."""
-    return content(field, b"".join([varint(value) for value in values]))
+    return content(field, b"".join(map(varint, values)))

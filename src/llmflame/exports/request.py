@@ -10,7 +10,7 @@ from llmflame.analysis.coverage import phases_of
 from llmflame.analysis.memory.composition import Composition, compositions
 from llmflame.analysis.memory.held_tree import METRIC, held_tree
 from llmflame.analysis.phases import phase_spans
-from llmflame.analysis.plumbing import shown_nodes, without_plumbing
+from llmflame.analysis.plumbing import Shown, shown
 from llmflame.analysis.run_tree import RunTree, build_run_tree
 from llmflame.analysis.stalls.stalled_tree import Stalled, stalled
 from llmflame.analysis.tables import check_phases
@@ -48,17 +48,16 @@ class Request:
         return build_run_tree(self.profile)
 
     @cached_property
-    def places(self) -> Sequence[int]:
-        """By node of the run's tree: its node where frames that only pass a call on are left out."""
-        return range(len(self.run.tree)) if self.all_frames else shown_nodes(self.run.tree)
-
-    @cached_property
     def stalled(self) -> Stalled:
-        """That tree with stalls, where they were sampled."""
-        tree = self.run.tree if self.all_frames else without_plumbing(self.run.tree)
+        """What is shown of it, with stalls where they were sampled."""
+        tree = self.run.tree if self.all_frames else self._shown.tree
         if not self.profile.stalls:
             return Stalled(tree, range(len(tree)), {})
-        nodes = {key: self.places[node] for key, node in self.run.nodes.items()}
+        places = self.places()
+        nodes = {
+            phase: {number: places[node] for number, node in found.items()}
+            for phase, found in self.run.nodes.items()
+        }
         return stalled(tree, self.profile, nodes)
 
     @cached_property
@@ -74,6 +73,14 @@ class Request:
             for name, column in tree.selfs.items()
         }
         return Tree(tree.frames, tree.parents, tree.node_frames, tree.metrics, selfs, tree.origins)
+
+    @cached_property
+    def _shown(self) -> Shown:
+        return shown(self.run.tree)
+
+    def places(self) -> Sequence[int]:
+        """By node of the whole run's tree: the node that its numbers are in where frames are left out."""
+        return range(len(self.run.tree)) if self.all_frames else self._shown.places()
 
     @cached_property
     def peaks(self) -> list[Composition]:

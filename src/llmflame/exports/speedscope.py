@@ -11,7 +11,7 @@ from typing import Any
 from llmflame.analysis.tree import Tree
 from llmflame.exports.names import file_name, frame_name, one_line
 from llmflame.exports.request import Request
-from llmflame.exports.stacks import stacks
+from llmflame.exports.stacks import Stacks, with_own
 from llmflame.store import metrics
 from llmflame.store.model import Frame
 
@@ -33,15 +33,14 @@ def speedscope(request: Request) -> str:
         name = f"Bytes held at the peak of {one_line(peak.phase)} ({peak.space})"
         tree, metric_name = request.held(peak)
         profiles.append(_profile(name, "bytes", tree, metric_name, frames))
-    document = {
-        "$schema": SCHEMA,
-        "shared": {"frames": frames.listed},
-        "profiles": [profile for profile in profiles if profile["samples"]],
+    shared = {"$schema": SCHEMA, "shared": {"frames": frames.listed}}
+    about = {
         "name": one_line(request.title),
         "activeProfileIndex": 0,
         "exporter": f"llmflame@{one_line(request.profile.run.llmflame_version)}",
     }
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+    listed = ",".join(filter(None, profiles))
+    return f'{_encoded(shared)[:-1]},"profiles":[{listed}],{_encoded(about)[1:]}'
 
 
 class _Frames:
@@ -65,22 +64,28 @@ class _Frames:
         return number
 
 
-def _profile(name: str, unit: str, tree: Tree, metric: str, frames: _Frames) -> dict[str, Any]:
+def _profile(name: str, unit: str, tree: Tree, metric: str, frames: _Frames) -> str:
+    """A profile as text, empty without samples: most of the file is lists of small numbers."""
     own = tree.selfs[metric]
-    samples, weights = [], []
-    numbers: dict[int, int] = {}
-    for node, path in stacks(tree, [own]):
-        for place in path:
-            if place not in numbers:
-                numbers[place] = frames.number(tree.frames[place])
-        samples.append([numbers[place] for place in path])
-        weights.append(round(own[node], DIGITS))
-    return {
+    stacks = Stacks(
+        tree,
+        lambda frame: str(frames.number(tree.frames[frame])),
+        lambda above, number: f"{above},{number}",
+    )
+    nodes = with_own(tree, [own])
+    if not nodes:
+        return ""
+    samples = "],[".join([stacks.of(node) for node in nodes])
+    weights = [round(own[node], DIGITS) for node in nodes]
+    head = {
         "type": "sampled",
         "name": name,
         "unit": unit,
         "startValue": 0,
         "endValue": round(sum(weights), DIGITS),
-        "samples": samples,
-        "weights": weights,
     }
+    return f'{_encoded(head)[:-1]},"samples":[[{samples}]],"weights":{_encoded(weights)}}}'
+
+
+def _encoded(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

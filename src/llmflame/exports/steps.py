@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from llmflame.analysis.run_tree import window_values
+from llmflame.analysis.run_tree import window_columns
 from llmflame.analysis.stalls.stalled_tree import DIVIDED, Stalled
 from llmflame.exports.request import Request
 from llmflame.store import metrics
@@ -17,7 +17,7 @@ Parts = dict[int, dict[int, list[float]]]
 def step_parts(request: Request, names: Sequence[str]) -> Parts:
     """Values of `names` by node and traced step: step 8 speaks for the steps around it as well."""
     run = request.run
-    places = request.places
+    places = request.places()
     on_device = metrics.IDLE.name in run.tree.selfs
     found: Parts = defaultdict(dict)
     for phase in run.phases:
@@ -26,16 +26,13 @@ def step_parts(request: Request, names: Sequence[str]) -> Parts:
             step = window.row.step
             if step is None:
                 continue
-            for number, cells in window_values(phase, window, on_device=on_device).items():
-                node = run.nodes.get((name, number))
-                values = [cells.get(metric, 0.0) for metric in names]
-                if node is None or not any(values):
-                    continue
-                by_step = found[places[node]]
-                known = by_step.get(step)
-                by_step[step] = (
-                    values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-                )
+            nodes = run.nodes[name]
+            columns = window_columns(phase, window, on_device=on_device)
+            for place, metric in enumerate(names):
+                for number, value in columns.get(metric, {}).items():
+                    if value and number in nodes:
+                        by_step = found[places[nodes[number]]]
+                        by_step.setdefault(step, [0.0] * len(names))[place] += value
     return _with_stalls(found, request.stalled, names) if request.stalled.parts else found
 
 

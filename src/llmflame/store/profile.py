@@ -7,8 +7,10 @@ import dataclasses
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,18 +113,19 @@ SINCE = {
 """The schema's version that brought a table; older files have none of its rows."""
 
 
-def read_profile(path: Path | str, *, timelines: bool = True) -> Profile:
+def read_profile(path: Path | str, *, timelines: bool = True, cells: bool = True) -> Profile:
     """Open a profile read-only and read it. Raises UnreadableProfileError with one line.
 
     Without `timelines` slices are left in the file where no device worked: they are most of a CPU's profile,
-    and nothing but a picture of a window over time asks for them.
+    and nothing but a picture of a window over time asks for them. Without `cells` nothing is known of what
+    frames took: such a picture doesn't ask.
     """
     path = Path(path)
     try:
         if not path.is_file():
             raise UnreadableProfileError(f"{path}: no such file")
         with _opened(path) as db:
-            return _read(db, path, timelines=timelines)
+            return _read(db, path, timelines=timelines, cells=cells)
     except OSError as error:
         raise UnreadableProfileError(f"{path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
@@ -131,9 +134,9 @@ def read_profile(path: Path | str, *, timelines: bool = True) -> Profile:
         raise UnreadableProfileError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
-def _read(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Profile:
+def _read(db: sqlite3.Connection, path: Path, *, timelines: bool, cells: bool) -> Profile:
     db.execute("BEGIN")  # one state of the file for all tables, though a recorder may be writing it
-    tables = _check(db, path, timelines=timelines)
+    tables = _check(db, path, timelines=timelines, cells=cells)
     run = _run(db, path)
     return Profile(
         path=path,
@@ -147,7 +150,7 @@ def _read(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Profile:
         nodes={node.id: node for node in _rows(db, Node, "node ORDER BY id")},
         metrics=_numbered(db, Metric, "metric"),
         windows=tuple(_rows(db, WindowRow, "window ORDER BY id")),
-        cells=tuple(_rows(db, CellRow, "cell")),
+        cells=tuple(_rows(db, CellRow, "cell")) if "cell" in tables else (),
         anchors=tuple(_rows(db, AnchorRow, "anchor ORDER BY pass_name, repetition, step")),
         gauges=tuple(_rows(db, GaugeRow, "gauge ORDER BY rowid")),
         **{
@@ -228,7 +231,7 @@ def _copy_with_log(path: Path, folder: Path) -> Path:
     return copied
 
 
-def _check(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Mapping[str, type]:
+def _check(db: sqlite3.Connection, path: Path, *, timelines: bool, cells: bool) -> Mapping[str, type]:
     """The tables that are read. Raises UnreadableProfileError where it keeps no promise of theirs."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -244,6 +247,8 @@ def _check(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Mapping[st
     tables = {name: kind for name, kind in KINDS.items() if SINCE.get(name, 1) <= version}
     if not timelines and not _has_rows(db, tables, "device_work"):
         tables.pop("slice", None)
+    if not cells:
+        tables.pop("cell")
     damage = _cut(db, path) or _broken_page(db) or unkept_promise(db, tables) or broken_reference(db, tables)
     if damage:
         raise UnreadableProfileError(f"{path}: damaged ({damage})")
@@ -276,8 +281,10 @@ def _columns(kind: type) -> str:
 
 def _rows(db: sqlite3.Connection, kind: type[R], table: str) -> Iterator[R]:
     """The rows of a table; `table` may say their order."""
-    make: Callable[[Iterable[Any]], R] = getattr(kind, "_make", None) or (lambda row: kind(*row))
-    return map(make, db.execute(f"SELECT {_columns(kind)} FROM {table}"))
+    rows = db.execute(f"SELECT {_columns(kind)} FROM {table}")
+    if issubclass(kind, tuple):  # a hundred thousand of them: no call of a Python function for each
+        return map(partial(tuple.__new__, kind), rows)
+    return starmap(kind, rows)
 
 
 def _numbered(db: sqlite3.Connection, kind: type[R], table: str) -> dict[int, R]:

@@ -17,9 +17,9 @@ def unfused_attention(evidence: Evidence) -> Ruling | None:
     """Scores, softmax and weighted sum as operators of their own, each through memory."""
 
     def eager(place: Place) -> bool:
-        return any(name == EAGER for _, name in place.functions)
+        return EAGER in place.names
 
-    took = evidence.sum(lambda place: eager(place), metrics.WALL.name)
+    took = evidence.sum(eager, metrics.WALL.name)
     if not took:
         return None
     floor = _fused_share(evidence, eager)
@@ -56,8 +56,7 @@ def repeated_keys(evidence: Evidence) -> Ruling | None:
     """Keys and values copied once for each query head of their group."""
 
     def repeating(place: Place) -> bool:
-        names = {name for _, name in place.functions}
-        return "repeat_kv" in names and EAGER not in names  # there it is the attention's own
+        return "repeat_kv" in place.names and EAGER not in place.names  # there it is the attention's own
 
     took = evidence.sum(repeating, metrics.WALL.name)
     if not took:

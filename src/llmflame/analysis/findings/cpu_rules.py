@@ -31,13 +31,15 @@ def slow_kernels(evidence: Evidence) -> Ruling | None:
     took: dict[str, float] = defaultdict(float)
     floors: dict[str, float] = defaultdict(float)
     for phase in evidence.phases(GENERATION):
-        for node, cells in phase.values.items():
+        read, written, flops = (
+            phase.columns.get(metric.name, {}) for metric in (metrics.READ, metrics.WRITTEN, metrics.FLOPS)
+        )
+        for node, wall in phase.columns.get(metrics.WALL.name, {}).items():
             place = evidence.places[node]
             if place.frame.kind != "op" or op_class(place.frame.name) != "matmul":
                 continue
-            moved = cells.get(metrics.READ.name, 0.0) + cells.get(metrics.WRITTEN.name, 0.0)
-            floor = floor_ns(cells.get(metrics.FLOPS.name, 0.0), moved, limits)
-            wall = cells.get(metrics.WALL.name, 0.0)
+            moved = read.get(node, 0.0) + written.get(node, 0.0)
+            floor = floor_ns(flops.get(node, 0.0), moved, limits)
             if floor and wall > SLOW_FACTOR * floor:
                 words = f"{phase.span.name} › {place.module or 'outside of the model'} › {place.frame.name}"
                 excess[words] += wall - floor

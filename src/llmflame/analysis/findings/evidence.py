@@ -95,9 +95,8 @@ class Evidence:
         return sum(
             value
             for phase in self.phases(names)
-            for node, cells in phase.values.items()
-            # Most nodes have nothing of a metric: those need not be looked at.
-            if (value := cells.get(metric)) and chosen(where[node])
+            for node, value in phase.columns.get(metric, {}).items()
+            if value and chosen(where[node])
         )
 
     def heaviest(
@@ -106,13 +105,13 @@ class Evidence:
         """The frames that hold most of a metric among those that a rule chose; a model's layers are one."""
         sums: dict[str, float] = {}
         for phase in self.phases(names):
-            for node, cells in phase.values.items():
+            for node, value in phase.columns.get(metric, {}).items():
                 place = self.places[node]
-                if cells.get(metric) and chosen(place):
+                if value and chosen(place):
                     module = None if place.module is None else layers_together(place.module)
                     parts = (phase.span.name, module, place.operator or name_of(place))
                     words = " › ".join(part for part in parts if part)
-                    sums[words] = sums.get(words, 0.0) + cells[metric]
+                    sums[words] = sums.get(words, 0.0) + value
         ranked = sorted(sums, key=lambda words: -sums[words])
         return tuple(ranked[:limit])
 

@@ -35,6 +35,8 @@ class Place(NamedTuple):
     """All operators at or above it."""
     functions: frozenset[tuple[str, str]]
     """(file, name) of all Python functions at or above it."""
+    names: frozenset[str]
+    """Of these functions, whatever their files."""
 
     @property
     def is_foreign(self) -> bool:
@@ -60,19 +62,19 @@ def places(profile: Profile) -> dict[int, Place]:
         above = found.get(node.parent) if node.parent is not None else None
         if above is None:
             module = operator = function = None
-            operators = functions = nowhere
+            operators = functions = names = nowhere
         else:
-            _, _, module, operator, function, operators, functions = above
+            _, _, module, operator, function, operators, functions, names = above
         if frame.kind == "module":
             module = frame.module if frame.module is not None else module
         elif frame.kind == "op":
             operator, operators = frame.name, operators | {frame.name}
         elif frame.kind == "python":
-            functions = functions | {(frame.file or "", frame.name)}
+            functions, names = functions | {(frame.file or "", frame.name)}, names | {frame.name}
             if node.frame not in standard:
                 standard[node.frame] = _is_standard(frame)
             function = function if standard[node.frame] else frame
-        found[number] = Place(frame, node.parent, module, operator, function, operators, functions)
+        found[number] = Place(frame, node.parent, module, operator, function, operators, functions, names)
     return found
 
 

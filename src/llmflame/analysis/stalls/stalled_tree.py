@@ -25,7 +25,7 @@ LEAST_SHARE = 0.01
 """Of a kernel's samples: rarer reasons are not worth a frame and stay in their group's own time."""
 
 
-Places = Mapping[tuple[str, int], int]
+Places = Mapping[str, Mapping[int, int]]
 """By phase and node of the profile: the node of a tree (`RunTree.nodes` is one)."""
 
 
@@ -71,7 +71,7 @@ def _exact(profile: Profile, places: Places) -> dict[int, Shares]:
     sums: dict[int, dict[str, float]] = {}
     for aligned in aligned_steps(profile) if places else ():
         for node, weights in aligned.weights.items():
-            place = places.get((aligned.window.span_name, node))
+            place = places.get(aligned.window.span_name, {}).get(node)
             if place is not None:
                 own = sums.setdefault(place, {})
                 for reason, weight in weights.items():
