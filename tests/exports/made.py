@@ -26,7 +26,13 @@ PROFILES: Mapping[str, Callable[..., Path]] = {
 }
 SLICED = "cpu with slices"
 """The same run as `cpu`, of which is known what its traced windows did when."""
-MADE: Mapping[str, Callable[..., Path]] = {**PROFILES, SLICED: partial(handmade, slices=True)}
+THREADED = "cpu with threads"
+"""And of which is known what other threads did."""
+MADE: Mapping[str, Callable[..., Path]] = {
+    **PROFILES,
+    SLICED: partial(handmade, slices=True),
+    THREADED: partial(handmade, slices=True, threads=True),
+}
 on_each_profile = pytest.mark.parametrize("kind", PROFILES)
 CONSUMERS = Path(__file__).parent / "consumers"
 SPEEDSCOPE = CONSUMERS / "node_modules" / "speedscope" / "dist" / "release"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class Recorded:
     pinned_bytes: int | None = None
     """Page-locked memory that torch asked the driver for in the window."""
     cache: CacheAddresses = field(default_factory=CacheAddresses)
+    thread_names: dict[int | None, str] = field(default_factory=dict)
+    """By the system's number of a thread of Python's that was there when the window opened or closed."""
 
 
 class Window:
@@ -83,11 +86,13 @@ class Window:
         self._profile: Any = None
         self._frame_lines: FrameLines = {}
         self._allocated: int | None = None
+        self._thread_names: dict[int | None, str] = {}
 
     def open(self) -> None:
         """Start tracing. Raises UsageError where another profiler holds the interpreter's hook."""
         refuse_taken_slot()
         self._frame_lines = _stack_lines(sys._getframe(1))
+        self._thread_names = _thread_names()
         activities = [ProfilerActivity.CPU]
         if self._cuda:
             synchronize()
@@ -119,7 +124,14 @@ class Window:
         finally:
             results = self._stop()
         return Recorded(
-            self.span_name, self.step, results, self._frame_lines, grown, self._inputs, self.shapes
+            self.span_name,
+            self.step,
+            results,
+            self._frame_lines,
+            grown,
+            self._inputs,
+            self.shapes,
+            thread_names=self._thread_names | _thread_names(),
         )
 
     def _stop(self) -> Any:
@@ -186,6 +198,10 @@ def part(name: str) -> contextlib.AbstractContextManager[None]:
     return cast(
         "contextlib.AbstractContextManager[None]", torch._C._profiler._RecordFunctionFast(PART_MARK + name)
     )
+
+
+def _thread_names() -> dict[int | None, str]:
+    return {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
 
 
 def _stack_lines(frame: FrameType | None) -> FrameLines:

@@ -30,6 +30,8 @@ from llmflame.store.rows import (
     SliceRow,
     SpanRow,
     Status,
+    ThreadRow,
+    ThreadSliceRow,
     TransferRow,
     WindowRow,
 )
@@ -70,6 +72,8 @@ class Profile:
     anchors: tuple[AnchorRow, ...]
     gauges: tuple[GaugeRow, ...]
     slices: tuple[SliceRow, ...] = ()
+    threads: tuple[ThreadRow, ...] = ()
+    thread_slices: tuple[ThreadSliceRow, ...] = ()
     device_work: tuple[DeviceWorkRow, ...] = ()
     moments: tuple[MomentRow, ...] = ()
     holdings: tuple[HoldingRow, ...] = ()
@@ -87,6 +91,8 @@ KINDS: Mapping[str, type] = {
     "cell": CellRow,
     "slice": SliceRow,
     "device_work": DeviceWorkRow,
+    "thread": ThreadRow,
+    "thread_slice": ThreadSliceRow,
     **{kind.table: kind for kind in STREAMED},
 }
 """What the rows of each table become."""
@@ -98,6 +104,8 @@ SINCE = {
     "reading": 3,
     "transfer": 3,
     "prediction": 3,
+    "thread": 4,
+    "thread_slice": 4,
 }
 """The schema's version that brought a table; older files have none of its rows."""
 
@@ -105,8 +113,8 @@ SINCE = {
 def read_profile(path: Path | str, *, timelines: bool = True) -> Profile:
     """Open a profile read-only and read it. Raises UnreadableProfileError with one line.
 
-    Without `timelines` slices are left in the file where no device worked: they are most of a CPU's profile,
-    and nothing but a picture of a window over time asks for them.
+    Without `timelines` slices are left in the file where no device worked, and those of threads everywhere:
+    they are most of a CPU's profile, and nothing but a picture of a window over time asks for them.
     """
     path = Path(path)
     try:
@@ -154,6 +162,8 @@ def _has_rows(db: sqlite3.Connection, tables: Collection[str], table: str) -> bo
 
 _LATER: tuple[tuple[str, type, str], ...] = (
     ("slices", SliceRow, "slice ORDER BY window, number"),
+    ("threads", ThreadRow, "thread ORDER BY window, number"),
+    ("thread_slices", ThreadSliceRow, "thread_slice ORDER BY window, thread, number"),
     ("device_work", DeviceWorkRow, "device_work ORDER BY window, number"),
     ("moments", MomentRow, "moment ORDER BY pass_name, time_ns, id"),
     ("holdings", HoldingRow, "holding ORDER BY pass_name, moment, space, category, owner"),
@@ -230,8 +240,11 @@ def _check(db: sqlite3.Connection, path: Path, *, timelines: bool) -> Mapping[st
     if version < 1:
         raise UnreadableProfileError(f"{path}: the recorder was killed before it wrote anything")
     tables = {name: kind for name, kind in KINDS.items() if SINCE.get(name, 1) <= version}
-    if not timelines and not _has_rows(db, tables, "device_work"):
-        tables.pop("slice", None)
+    if not timelines:
+        for table in ("thread", "thread_slice"):
+            tables.pop(table, None)
+        if not _has_rows(db, tables, "device_work"):
+            tables.pop("slice", None)
     damage = _cut(db, path) or _broken_page(db) or unkept_promise(db, tables) or broken_reference(db, tables)
     if damage:
         raise UnreadableProfileError(f"{path}: damaged ({damage})")
