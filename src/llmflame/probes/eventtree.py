@@ -19,6 +19,7 @@ from llmflame.probes.devicecalls import GRAPH_LAUNCHES, TRACER_COSTS, check_devi
 from llmflame.probes.devicelist import DeviceList, read_device_list, read_native_ids
 from llmflame.probes.events import PROGRAM, Trace, TraceEvent
 from llmflame.probes.first_lines import FirstLines
+from llmflame.probes.hostthreads import name_threads
 from llmflame.probes.nesting import path_to, renest
 from llmflame.probes.paths import short_path
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, FrameLines, Recorded
@@ -50,11 +51,7 @@ def read_trace(recorded: Recorded, modules: Modules) -> Trace:
     reader = _Reader(modules, recorded.frame_lines, listed, shapes=recorded.shapes)
     trace = reader.read(recorded.results.experimental_event_tree())
     if len(trace.roots) > 1:
-        native_ids = read_native_ids(recorded.results)
-        trace.threads = {
-            thread: (native_ids.get(thread), recorded.thread_names.get(native_ids.get(thread)))
-            for thread in trace.roots
-        }
+        name_threads(trace, read_native_ids(recorded.results), recorded.host_threads)
     return trace
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from llmflame.errors import UsageError
 from llmflame.probes.device import allocated_bytes, launch_prefix, synchronize
+from llmflame.probes.hostthreads import HostThread, host_threads
 from llmflame.probes.memory.held import CacheAddresses
 from llmflame.probes.paths import short_path
 
@@ -55,8 +55,8 @@ class Recorded:
     pinned_bytes: int | None = None
     """Page-locked memory that torch asked the driver for in the window."""
     cache: CacheAddresses = field(default_factory=CacheAddresses)
-    thread_names: dict[int | None, str] = field(default_factory=dict)
-    """By the system's number of a thread of Python's that was there when the window opened or closed."""
+    host_threads: tuple[HostThread, ...] = ()
+    """Python's threads when the window opened, and when it closed."""
 
 
 class Window:
@@ -86,13 +86,13 @@ class Window:
         self._profile: Any = None
         self._frame_lines: FrameLines = {}
         self._allocated: int | None = None
-        self._thread_names: dict[int | None, str] = {}
+        self._host_threads: tuple[HostThread, ...] = ()
 
     def open(self) -> None:
         """Start tracing. Raises UsageError where another profiler holds the interpreter's hook."""
         refuse_taken_slot()
         self._frame_lines = _stack_lines(sys._getframe(1))
-        self._thread_names = _thread_names()
+        self._host_threads = host_threads()
         activities = [ProfilerActivity.CPU]
         if self._cuda:
             synchronize()
@@ -131,7 +131,7 @@ class Window:
             grown,
             self._inputs,
             self.shapes,
-            thread_names=self._thread_names | _thread_names(),
+            host_threads=(*self._host_threads, *host_threads()),
         )
 
     def _stop(self) -> Any:
@@ -198,10 +198,6 @@ def part(name: str) -> contextlib.AbstractContextManager[None]:
     return cast(
         "contextlib.AbstractContextManager[None]", torch._C._profiler._RecordFunctionFast(PART_MARK + name)
     )
-
-
-def _thread_names() -> dict[int | None, str]:
-    return {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
 
 
 def _stack_lines(frame: FrameType | None) -> FrameLines:
