@@ -102,7 +102,9 @@ def test_page_and_trace_show_them(loaded: Profile) -> None:
     assert labels[0] == "main thread" and any(label.startswith("ThreadPoolExecutor-") for label in labels)
     data: Any = timeline_data(loaded)
     (start,) = (window for window in data["windows"] if window["id"] == "start")
-    assert [lane["label"] for lane in start["threads"]] == [f"{label}, sampled" for label in labels]
+    assert [lane["label"] for lane in start["threads"]] == [
+        f"{label}, sampled" for label in (*labels[1:], labels[0])
+    ]
     text = chrome(Request(loaded))
     assert all(f'"{label} (sampled)"' in text for label in labels)
 

@@ -121,15 +121,15 @@ def test_threads_are_lanes_of_the_cold_start_and_of_their_windows(
     labels = {name: [lane["label"] for lane in window["threads"]] for name, window in windows.items()}
     assert {name: lanes for name, lanes in labels.items() if lanes} == {
         "decode.1": ["forward"],
-        "start": ["main thread, sampled", "pool_0, sampled", "pool_1, sampled"],
+        "start": ["pool_0, sampled", "pool_1, sampled", "main thread, sampled"],
     }
-    first = windows["start"]["threads"][1]
+    first = windows["start"]["threads"][0]
     assert list(accumulate(first["start"])) == [1_220_000_000, 1_320_000_000]
     assert first["duration"] == [80_000_000, 100_000_000]
     assert windows["start"]["more_threads"] == 0 and found["without_threads"] == []
     monkeypatch.setattr(page_timeline, "MOST_THREADS", 2)
     (start,) = (window for window in sections(profile)["timeline"]["windows"] if window["id"] == "start")
-    assert [lane["label"] for lane in start["threads"]] == ["main thread, sampled", "pool_0, sampled"]
+    assert [lane["label"] for lane in start["threads"]] == ["pool_0, sampled", "main thread, sampled"]
     assert start["more_threads"] == 1
 
 

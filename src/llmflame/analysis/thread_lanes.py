@@ -25,6 +25,7 @@ class ThreadLane:
     label: str
     """Its name, with the system's number where several have that name, or without a name."""
     stays: tuple[Stay, ...]
+    is_main: bool = False
 
     @property
     def busy_ns(self) -> int:
@@ -105,8 +106,8 @@ def _lanes(threads: dict[Key, list[Stay]]) -> list[ThreadLane]:
         else:
             label = name if names[name] == 1 else f"{name} ({number})"
         if stays:
-            lanes.append((not is_main, ThreadLane(label, tuple(_in_order(stays)))))
-    return [lane for _, lane in sorted(lanes, key=lambda pair: pair[0])]
+            lanes.append(ThreadLane(label, tuple(_in_order(stays)), is_main))
+    return sorted(lanes, key=lambda lane: not lane.is_main)
 
 
 def _in_order(stays: Iterable[Stay]) -> list[Stay]:
