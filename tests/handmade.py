@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llmflame.store.model import Fact
-from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.observed import FrameKey, ObservedThread, ObservedTree
 from llmflame.store.rows import (
     AnchorRow,
     GaugeRow,
@@ -73,23 +73,25 @@ def handmade(
     model: str = "Tiny-2L",
     slowdown: float = 1.2,
     slices: bool = False,
+    threads: bool = False,
 ) -> Path:
     """Write the profile. `until` is what the run got to: `nothing`, `load`, `clean` or `anatomy`.
 
     `name` is that of a function in every layer, `model` the model's: both are data from outside. A traced
     decode step takes `slowdown` times as long as a clean one. With `slices` it is kept in which order the
-    traced frames ran, which older releases kept only where a device worked.
+    traced frames ran, which older releases kept only where a device worked; with `threads` what threads did.
     """
     writer = ProfileWriter(path, version="0.0.test", mode="processes")
     writer.facts(FACTS)
     writer.subject({**SUBJECT, "model": model})
     if until != "nothing":
         writer.rows(_clean_pass(until, status, reason))
-        writer.tree(*import_window())
-        writer.tree(*load_window())
+        for window in (import_window(), load_window()):
+            writer.tree(*(with_threads(*window, name) if threads else window))
     if until == "anatomy":
         writer.rows(_anatomy_pass())
         for window in (_load_allocations(), *(_traced_step(step, name, slowdown) for step in (0, 1))):
+            window = with_threads(*window, name) if threads and window[0].step == 1 else window
             writer.tree(*(_in_order(*window) if slices else window))
     writer.finish(status, reason)
     return path
@@ -250,6 +252,29 @@ def _in_order(window: WindowRow, tree: ObservedTree) -> tuple[WindowRow, Observe
     for node in sorted(walls):
         tree.slices.append((node, now))
         now += round(walls[node])
+    return window, tree
+
+
+def with_threads(window: WindowRow, tree: ObservedTree, name: str) -> tuple[WindowRow, ObservedTree]:
+    """Import: the main thread. Load: it waits for two workers. Decode: a thread called `name` looks about."""
+    if window.span_name == "import":
+        stays = [(1, 0, 400 * MS), (2, 400 * MS, 550 * MS), (3, 550 * MS, 1000 * MS)]
+        tree.threads = [ObservedThread("MainThread", 4242, True, stays)]
+    elif window.span_name == "load":
+        load, wait, _, copy = 1, 2, 3, 4
+        tree.threads = [
+            ObservedThread("MainThread", 4242, True, [(load, 0, 200 * MS), (wait, 200 * MS, 500 * MS)]),
+            ObservedThread("pool_0", 4250, False, [(copy, 200 * MS, 280 * MS), (copy, 300 * MS, 400 * MS)]),
+            ObservedThread("pool_1", 4251, False, [(copy, 220 * MS, 320 * MS)]),
+        ]
+    else:
+        other = tree.child(0, ("thread", "other threads", None, None, None))
+        run = tree.child(other, python("run", "tqdm/_monitor.py", 60))
+        wait = tree.child(run, python("wait", "threading.py", 288))
+        tree.add(run, "overlapped_ns", 2 * MS)
+        tree.add(wait, "overlapped_ns", window.wall_ns - 4 * MS)
+        stays = [(wait, 0, MS), (run, MS, 3 * MS), (wait, 5 * MS, window.wall_ns)]
+        tree.threads = [ObservedThread(name, 4260, False, stays)]
     return window, tree
 
 

@@ -27,9 +27,12 @@ PROFILES: Mapping[str, Callable[..., Path]] = {
 }
 SLICED = "cpu with slices"
 """The same run as `cpu`, of which is known what its traced windows did when."""
+THREADED = "cpu with threads"
+"""And of which is known what other threads did."""
 MADE: Mapping[str, Callable[..., Path]] = {
     **PROFILES,
     SLICED: partial(handmade, slices=True),
+    THREADED: partial(handmade, slices=True, threads=True),
     "stalls": handmade_stalls,
 }
 on_each_profile = pytest.mark.parametrize("kind", PROFILES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ import pytest
 from llmflame.exports.chrome import chrome
 from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
+from llmflame.store.rows import ProbeReportRow
 from tests.exports.made import (
     HOSTILE,
     MADE,
     SLICED,
+    THREADED,
     in_speedscope,
     needs_speedscope,
     needs_trace_model,
     read_by_node,
     request_of,
 )
+from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 
 on_each_made = pytest.mark.parametrize("kind", MADE)
@@ -133,6 +137,45 @@ def test_windows_of_a_cpu(tmp_path: Path) -> None:
     assert "windows_without_frames" not in json.loads(text)["otherData"]
 
 
+def test_threads_have_tracks_of_their_own(tmp_path: Path) -> None:
+    """Where they were sampled or traced, at the times of their windows, without who asked for the work."""
+    events = strictly_read(chrome(request_of(tmp_path, THREADED)))
+    tracks = tracks_of(events)
+    names = {
+        event["args"]["name"]: (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name"
+    }
+    assert list(names)[2:5] == ["main thread (sampled)", "pool_0 (sampled)", "pool_1 (sampled)"]
+    first = [(event["name"], event["ts"], event["dur"]) for event in tracks[names["pool_0 (sampled)"]]]
+    assert first == [("materialize", 1_220_000, 80_000), ("materialize", 1_320_000, 100_000)]
+    main = [event["name"] for event in tracks[names["main thread (sampled)"]]]
+    assert main[:2] == ["<module>", "<module>"] and main[-2:] == ["from_pretrained", "wait"]
+    (window,) = (event for event in tracks[2, 1] if event["name"] == "decode, step 1")
+    other = [(event["name"], event["ts"] - window["ts"], event["dur"]) for event in tracks[names["forward"]]]
+    assert other == [("run", 0, 3_000), ("wait", 0, 1_000), ("run", 5_000, 7_000), ("wait", 5_000, 7_000)]
+    assert names["forward"][0] == 2
+
+
+def test_threads_of_chosen_phases(tmp_path: Path) -> None:
+    def names(*phases: str) -> set[str]:
+        events = strictly_read(chrome(request_of(tmp_path, THREADED, phases=phases)))
+        (tmp_path / f"{THREADED}.llmflame").unlink()
+        return {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+
+    assert names("decode") == {"phases", "steps", "main thread", "forward"}
+    assert names("import") == {"phases", "steps", "main thread (sampled)"}
+
+
+def test_windows_without_threads_are_named(tmp_path: Path) -> None:
+    request = request_of(tmp_path, THREADED)
+    report = ProbeReportRow("clean", "sampler", "slices of threads left out of load", 99_999, "count")
+    profile = replace(request.profile, probe_reports=(report,))
+    about = json.loads(chrome(Request(profile)))["otherData"]
+    assert about["windows_without_threads"] == ["load"]
+    assert "windows_without_threads" not in json.loads(chrome(request))["otherData"]
+
+
 def test_windows_without_frames_are_named(tmp_path: Path) -> None:
     def without(**wanted: Any) -> list[str]:
         found: list[str] = json.loads(chrome(request_of(tmp_path, "cpu", **wanted)))["otherData"][
@@ -190,9 +233,12 @@ def test_host_frames_take_as_long_as_their_slices(tmp_path: Path) -> None:
 
 
 def test_names_are_data(tmp_path: Path) -> None:
-    path = handmade_gpu(tmp_path / "a.llmflame", name=HOSTILE, kernel=HOSTILE, model=HOSTILE)
-    events = strictly_read(chrome(Request(read_profile(path))))
-    assert all(event["name"].isprintable() for event in events)
+    gpu = handmade_gpu(tmp_path / "a.llmflame", name=HOSTILE, kernel=HOSTILE, model=HOSTILE)
+    threads = handmade(tmp_path / "b.llmflame", name=HOSTILE, slices=True, threads=True)
+    for path in (gpu, threads):
+        events = strictly_read(chrome(Request(read_profile(path))))
+        assert all(event["name"].isprintable() for event in events)
+        assert all(event["args"]["name"].isprintable() for event in events if event["ph"] == "M")
 
 
 @needs_speedscope

@@ -60,6 +60,14 @@ class Listed:
         return self.metadata
 
 
+@dataclass
+class Threaded(Listed):
+    """With the thread that it was on, as newer releases of torch list it."""
+
+    def start_thread_id(self) -> int:
+        return self.of.start_tid
+
+
 def op(name: str, start: int, length: int, *children: Native) -> Native:
     return Native((_EventType.TorchOp, None), name, start, length, list(children))
 

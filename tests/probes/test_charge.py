@@ -163,6 +163,27 @@ def test_other_threads_are_beside_the_wall() -> None:
     }
 
 
+def test_other_threads_have_lanes_with_names_and_gaps() -> None:
+    late = event("op", "late", 160, 250)
+    roots = {
+        MAIN: [event("python", "f", 100, 200)],
+        2: [event("python", "a", 50, 150, event("op", "b", 120, 130)), late],
+        3: [own(100, 200)],
+        4: [event("python", "before", 10, 90)],
+    }
+    trace = trace_of(roots)
+    trace.threads = {2: (4711, "pool_0")}
+    tree = charge(trace)
+    assert [(one.native_id, one.name, one.is_main) for one in tree.threads] == [(4711, "pool_0", False)]
+    (lane,) = tree.threads
+    named_stays = [(tree.frames[node][1], start, end) for node, start, end in lane.stays]  # type: ignore[index]
+    assert named_stays == [("a", 0, 20), ("b", 20, 30), ("a", 30, 50), ("late", 60, 100)]
+    spent = sum(end - start for _, start, end in lane.stays)
+    mine = [value for path, value in named(tree, "overlapped_ns").items() if path[1] != OWN[1]]
+    assert spent == sum(mine)
+    assert tree.slices == [(1, 0)]
+
+
 @pytest.mark.parametrize("shape", ["nested", "recorder in between"])
 def test_5000_levels(shape: str) -> None:
     inner = event("op", "leaf", 149, 150)

@@ -70,6 +70,20 @@ def test_slices_are_the_walls_time_in_order(made: Made) -> None:
 
 
 @given(traces())
+def test_lanes_of_other_threads_lie_in_the_window_and_in_their_nodes(made: Made) -> None:
+    tree = charge(made.trace)
+    spent: Counter[int] = Counter()
+    for lane in tree.threads:
+        edges = [edge for _, start, end in lane.stays for edge in (start, end)]
+        assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= CLOSE - OPEN
+        assert all(end > start for _, start, end in lane.stays)
+        for node, start, end in lane.stays:
+            spent[node] += end - start
+    overlapped = tree.cells.get("overlapped_ns", {})
+    assert all(overlapped[node] >= time for node, time in spent.items())
+
+
+@given(traces())
 def test_every_work_has_a_row(made: Made) -> None:
     tree = charge(made.trace)
     assert len(tree.device_work) == made.works

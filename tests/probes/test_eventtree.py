@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -21,8 +24,10 @@ from llmflame.probes.eventtree import (
     module_paths,
     read_trace,
 )
+from llmflame.probes.pools import stack_of
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, Recorded, Window, mark, part
-from tests.probes.native_events import MARKS, Native, events_of, op, read
+from llmflame.store.observed import ObservedTree
+from tests.probes.native_events import MARKS, Listed, Native, Threaded, events_of, op, read
 
 
 class Block(nn.Module):
@@ -48,6 +53,28 @@ class Model(nn.Module):
 
 def helper(x: torch.Tensor) -> torch.Tensor:
     return x.softmax(-1)
+
+
+def waiting(stop: threading.Event) -> None:
+    stop.wait(60)
+
+
+def resting(stop: threading.Event) -> None:
+    stop.wait(60)
+
+
+def under_way(thread: threading.Thread) -> bool:
+    """Is it in the lock that an event's `wait` ends in?"""
+    names = [code.co_name for code in stack_of(sys._current_frames().get(thread.ident or 0))]
+    return names[-3:] in (["waiting", "wait", "wait"], ["resting", "wait", "wait"])
+
+
+def path_of(tree: ObservedTree, node: int) -> list[int]:
+    path = []
+    while node > 0:
+        path.append(node)
+        node = tree.parents[node]
+    return path
 
 
 HELPER_LINE = helper.__code__.co_firstlineno
@@ -292,3 +319,78 @@ def test_marks_by_hand_are_operators() -> None:
     mark("an instant")
     trace = read_trace(window.close(), Modules({}, None))
     assert ("op", "an instant", None, None, None) in {e.frame for e in events_of(trace)}
+
+
+def test_a_thread_that_was_there_has_its_name_and_its_frames() -> None:
+    """Of Python code alone: torch notes the operators of the thread that traces."""
+    stop, turns = threading.Event(), threading.Semaphore(0)
+
+    def turning() -> None:
+        while not stop.is_set():
+            turns.release()
+            helper(torch.ones(2))
+
+    thread = threading.Thread(target=turning, name="turner")
+    thread.start()
+    try:
+        window = Window("decode", 1, cuda=False)
+        window.open()
+        while turns.acquire(blocking=False):
+            pass
+        for _ in range(3):
+            assert turns.acquire(timeout=60)
+        recorded = window.close()
+    finally:
+        stop.set()
+        thread.join()
+    trace = read_trace(recorded, Modules({}, None))
+    assert trace.threads[trace.main_thread] == (threading.get_native_id(), threading.current_thread().name)
+    tree = charge(trace)
+    (lane,) = (lane for lane in tree.threads if lane.name == "turner")
+    assert lane.native_id == thread.native_id and not lane.is_main
+    names = {frame[1] for node, _, _ in lane.stays if (frame := tree.frames[node]) is not None}
+    assert {"turning", "helper"} & names and "aten::softmax" not in names
+    assert sum(tree.cells["wall_ns"].values()) == trace.close_ns - trace.open_ns
+
+
+def test_native_ids_are_looked_up_where_there_are_several_threads() -> None:
+    other = op("aten::mm", 120, 5)
+    other.start_tid = 9
+    listed = tuple(Threaded(event, "DeviceType.CPU", 4700 + event.start_tid) for event in (*MARKS, other))
+    assert read(MARKS[0], other, MARKS[1], listed=listed).threads == {1: (4701, None), 9: (4709, None)}
+    assert read(MARKS[0], MARKS[1], listed=listed).threads == {}
+
+
+def test_a_torch_that_does_not_tell_them_leaves_threads_without_a_name() -> None:
+    other = op("aten::mm", 120, 5)
+    other.start_tid = 9
+    listed = (Listed(other, "DeviceType.CPU"),)
+    assert read(MARKS[0], other, MARKS[1], listed=listed).threads == {1: (None, None), 9: (None, None)}
+
+
+def test_a_thread_that_only_waits_is_known_by_its_stack() -> None:
+    """The tracer has no number of the system for it."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=wait, args=(stop,), name="waiter") for wait in (waiting, resting)]
+    twin = threading.Thread(target=resting, args=(stop,), name="twin")
+    for thread in (*threads, twin):
+        thread.start()
+    try:
+        while not all(under_way(thread) for thread in (*threads, twin)):
+            time.sleep(0.001)
+        window = Window("decode", 1, cuda=False)
+        window.open()
+        helper(torch.ones(2))
+        trace = read_trace(window.close(), Modules({}, None))
+    finally:
+        stop.set()
+        for thread in (*threads, twin):
+            thread.join()
+    tree = charge(trace)
+    lanes = {
+        frame[1]: (lane.native_id, lane.name)
+        for lane in tree.threads
+        for node in path_of(tree, lane.stays[0][0])
+        if (frame := tree.frames[node]) is not None and frame[1] in ("waiting", "resting")
+    }
+    assert lanes == {"waiting": (threads[0].native_id, "waiter"), "resting": (None, None)}

@@ -241,6 +241,71 @@ def test_workers_hang_beside_the_wall_below_who_asked(threads: Threads) -> None:
     assert walls(tree, "overlapped_ns") == {"f/g/worker threads/h": 60, "f/g/worker threads/h/f": 60}
 
 
+def lanes(tree: ObservedTree) -> dict[int | None, list[tuple[str, int, int]]]:
+    """By thread: the frames in which it was seen, and when."""
+    return {
+        thread.native_id: [(tree.frames[node][1], begin, end) for node, begin, end in thread.stays]  # type: ignore[index]
+        for thread in tree.threads
+    }
+
+
+NATIVE = threading.main_thread().native_id
+
+
+def test_threads_have_lanes(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's has gaps where it had no job; what goes on is one stay; both are what the tree has."""
+    monkeypatch.setattr(module, "thread_name", {1005: "pool_0"}.get)
+    links = PoolLinks()
+    sampler = make(links)
+    threads.main(F)
+    sampler.switch("load", 1000)
+    sampler.sample(1010)
+    _link(links, 5, F)
+    threads.frames[5] = FakeFrame(LINKED, G)
+    sampler.sample(1020)
+    sampler.sample(1035)
+    threads.frames[5] = FakeFrame(LINKED, H)
+    _link(links, 6, F)
+    threads.frames[6] = FakeFrame(LINKED, H)
+    sampler.sample(1050)
+    links.links.clear()
+    threads.main(G)
+    sampler.sample(1060)
+    _link(links, 5, F)
+    sampler.sample(1080)
+    tree = sampled_tree(end(sampler, 1100))
+    assert lanes(tree) == {
+        NATIVE: [("f", 0, 50), ("g", 50, 100)],
+        1005: [("g", 10, 35), ("h", 35, 50), ("h", 60, 80)],
+        1006: [("h", 35, 50)],
+    }
+    assert [(one.name, one.is_main) for one in tree.threads] == [
+        ("MainThread", True),
+        ("pool_0", False),
+        (None, False),
+    ]
+    assert walls(tree) == {"f": 50, "g": 50}
+    assert walls(tree, "overlapped_ns") == {"f/worker threads/g": 25, "f/worker threads/h": 50}
+
+
+def test_a_lane_ends_with_its_stretch_and_says_what_nobody_saw(threads: Threads) -> None:
+    sampler = make()
+    threads.main(F)
+    sampler.switch("load", 0)
+    sampler.sample(STARVED_NS)
+    threads.starved_ns = 3 * STARVED_NS
+    threads.main(G)
+    sampler.sample(5 * STARVED_NS)
+    tree = sampled_tree(end(sampler, 5 * STARVED_NS - 7))  # its end had been read before that sample
+    assert lanes(tree) == {
+        NATIVE: [
+            ("f", 0, STARVED_NS),
+            ("unattributed", STARVED_NS, 4 * STARVED_NS),
+            ("g", 4 * STARVED_NS, 5 * STARVED_NS - 7),
+        ]
+    }
+
+
 def test_growth_of_memory_goes_to_who_worked(threads: Threads) -> None:
     links = PoolLinks()
     sampler = make(links)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from llmflame.recording.slices import SliceRoom
-from llmflame.store.observed import ObservedTree
+from llmflame.store.observed import ObservedThread, ObservedTree
 from llmflame.store.rows import WindowRow
 
 
@@ -54,5 +56,22 @@ def test_where_a_device_worked_all_are_kept_and_take_no_room() -> None:
 def test_a_window_for_shapes_keeps_none() -> None:
     session = Reports()
     row, tree = window(5, kind="shapes")
+    tree.threads = [ObservedThread("pool_0", 1, stays=[(1, 0, 5)])]
     SliceRoom(session).fit(row, tree)  # type: ignore[arg-type]
-    assert tree.slices == [] and session.rows == []
+    assert tree.slices == [] and tree.threads == [] and session.rows == []
+
+
+@pytest.mark.parametrize(("kind", "probe"), [("traced", "tracer"), ("sampled", "sampler")])
+def test_threads_have_room_of_their_own_with_a_device_too(kind: Any, probe: str) -> None:
+    session = Reports()
+    room = SliceRoom(session, most=10, most_of_threads=7)  # type: ignore[arg-type]
+    kept = []
+    for step, stays in ((1, 4), (8, 4), (64, 3)):
+        row, tree = window(0, kind=kind, step=step)
+        tree.device_work = [(1, 7, 0, 1, 2, None)]
+        halves = ([(1, 0, 1)] * (stays // 2), [(1, 0, 1)] * (stays - stays // 2))
+        tree.threads = [ObservedThread(None, number, stays=half) for number, half in enumerate(halves)]
+        room.fit(row, tree)
+        kept.append(sum(len(thread.stays) for thread in tree.threads))
+    assert kept == [4, 0, 3]
+    assert session.rows == [(probe, "slices of threads left out of decode step 8", 4, "count")]

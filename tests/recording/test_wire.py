@@ -63,6 +63,8 @@ def _contents(profile: Profile) -> tuple[object, ...]:
         profile.anchors,
         profile.gauges,
         profile.slices,
+        profile.threads,
+        profile.thread_slices,
         profile.device_work,
     )
 
@@ -118,7 +120,7 @@ def test_a_deep_tree_goes_through() -> None:
     _, (_, wire) = json.loads(stream.getvalue())
     again = ObservedTree.from_wire(wire)
     assert again.parents == tree.parents and again.cells == tree.cells
-    assert again.slices == [] and again.device_work == []
+    assert again.slices == [] and again.device_work == [] and again.threads == []
     assert len(wire["frames"]) == 1
 
 

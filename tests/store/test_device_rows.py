@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.observed import FrameKey, ObservedThread, ObservedTree
 from llmflame.store.profile import Profile, read_profile
-from llmflame.store.rows import DeviceWorkRow, SliceRow
+from llmflame.store.rows import DeviceWorkRow, SliceRow, ThreadRow, ThreadSliceRow
 
 from . import written
 from .written import new_path, open_writer
@@ -62,6 +62,39 @@ def test_device_work_keeps_its_order_and_its_places(trees: list[ObservedTree]) -
     for number, tree in enumerate(trees, start=1):
         expected = [((PHASE, *written.path_of(tree, node)), *rest) for node, *rest in tree.device_work]
         assert found[number] == expected
+
+
+@given(st.lists(written.observed_trees(), max_size=3))
+def test_threads_keep_their_names_order_and_places(trees: list[ObservedTree]) -> None:
+    profile = stored(*trees)
+    found: dict[tuple[int, int], list[tuple[Path, int, int]]] = defaultdict(list)
+    for piece in profile.thread_slices:
+        assert piece.number == len(found[piece.window, piece.thread])
+        stay = (path_in(profile, piece.node), piece.start_ns, piece.end_ns)
+        found[piece.window, piece.thread].append(stay)
+    threads = {(row.window, row.number): row for row in profile.threads}
+    assert len(threads) == sum(len(tree.threads) for tree in trees) and set(found) <= set(threads)
+    for number, tree in enumerate(trees, start=1):
+        first = 0 if any(thread.is_main for thread in tree.threads) else 1
+        for place, thread in enumerate(tree.threads, first):
+            row = threads[number, place]
+            assert (row.name, row.native_id) == (thread.name, thread.native_id)
+            assert found[number, place] == [
+                ((PHASE, *written.path_of(tree, node)), start, end) for node, start, end in thread.stays
+            ]
+
+
+def test_without_timelines_threads_stay_in_the_file() -> None:
+    tree = small()
+    tree.threads = [ObservedThread("pool_0\0", 12, stays=[(1, 3, 9)])]
+    with new_path() as path:
+        writer = open_writer(path)
+        writer.tree(written.window(1), tree)
+        writer.finish("complete")
+        profile, bare = read_profile(path), read_profile(path, timelines=False)
+    assert profile.threads == (ThreadRow(1, 1, "pool_0\\x00", 12),)
+    assert profile.thread_slices == (ThreadSliceRow(1, 1, 0, profile.slices[0].node, 3, 9),)
+    assert (bare.threads, bare.thread_slices) == ((), ()) and bare.slices
 
 
 def small() -> ObservedTree:

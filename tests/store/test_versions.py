@@ -44,6 +44,12 @@ def old(tmp_path: Path) -> Path:
     return first(tmp_path / "old.llmflame")
 
 
+def third(path: Path, current: Path) -> Path:
+    """A profile as a recorder of version 3 left it, whose other tables are today's."""
+    path.write_bytes(current.read_bytes())
+    return script(path, "DROP TABLE thread; DROP TABLE thread_slice; PRAGMA user_version = 3;")
+
+
 def script(path: Path, commands: str) -> Path:
     db = sqlite3.connect(path)
     db.executescript(commands)
@@ -59,7 +65,7 @@ def refused(path: Path) -> str:
 
 
 def test_the_schema_that_is_written_now_is_the_newest_that_brought_a_table() -> None:
-    assert max(SINCE.values()) <= SCHEMA_VERSION == 4
+    assert max(SINCE.values()) <= SCHEMA_VERSION == 5
 
 
 def test_a_file_of_version_1_has_all_that_it_had_and_nothing_else(old: Path, tmp_path: Path) -> None:
@@ -102,3 +108,18 @@ def test_a_file_that_claims_version_2_and_lacks_its_tables_is_refused(
 ) -> None:
     path = script(tmp_path / "current.llmflame", commands) if commands else old
     assert "no such table" in refused(script(path, "PRAGMA user_version = 2"))
+
+
+def test_a_file_of_version_3_has_all_but_threads(tmp_path: Path) -> None:
+    current = handmade(tmp_path / "current.llmflame", slices=True, threads=True)
+    was, now = read_profile(third(tmp_path / "old.llmflame", current)), read_profile(current)
+    assert now.threads and now.thread_slices and (was.threads, was.thread_slices) == ((), ())
+    for name in (field.name for field in dataclasses.fields(Profile)):
+        if name not in ("path", "threads", "thread_slices"):
+            assert getattr(was, name) == getattr(now, name), name
+
+
+@pytest.mark.parametrize("table", ["thread", "thread_slice"])
+def test_a_file_that_claims_version_4_and_lacks_its_tables_is_refused(tmp_path: Path, table: str) -> None:
+    current = handmade(tmp_path / "current.llmflame", threads=True)
+    assert "no such table" in refused(script(current, f"DROP TABLE {table};"))

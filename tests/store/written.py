@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmflame.store import metrics
 from llmflame.store.model import Fact
-from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.observed import FrameKey, ObservedThread, ObservedTree
 from llmflame.store.rows import (
     AnchorRow,
     GaugeRow,
@@ -30,6 +30,8 @@ SIDES = ("-wal", "-shm", "-reserve", "-journal")
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 COUNTS = st.integers(0, 2**62)
+LENGTHS = st.integers(0, 2**62 - 1)
+"""Added to a count they are still what a file can hold."""
 MAYBE = st.none() | COUNTS
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 """What is stored as it is."""
@@ -81,6 +83,11 @@ FRAME_KEYS: st.SearchStrategy[FrameKey] = st.tuples(
     st.sampled_from(KINDS), TEXT, st.none() | TEXT, st.none() | st.integers(0, 10**6), st.none() | TEXT
 )
 
+THREADS: st.SearchStrategy[list[tuple[bool, str | None]]] = st.sampled_from(
+    [[], [(True, "MainThread")], [(False, None), (False, "a")]]
+)
+"""Are they the main one, and their names."""
+
 
 @st.composite
 def observed_trees(draw: st.DrawFn) -> ObservedTree:
@@ -99,10 +106,16 @@ def observed_trees(draw: st.DrawFn) -> ObservedTree:
     nodes = st.integers(0, 40)
     for node, start in draw(st.lists(st.tuples(nodes, COUNTS), max_size=12)):
         tree.slices.append((node % len(tree), start))
-    for node, *rest in draw(st.lists(st.tuples(nodes, *[COUNTS] * 3, MAYBE, MAYBE), max_size=12)):
+    for node, *rest in draw(st.lists(st.tuples(nodes, COUNTS, COUNTS, LENGTHS, MAYBE, MAYBE), max_size=12)):
         stream, start, length, launched, size = rest
         assert stream is not None and start is not None and length is not None
         tree.device_work.append((node % len(tree), stream, launched, start, start + length, size))
+    for is_main, called in draw(THREADS):
+        stays = [
+            (node % len(tree), start, start + length)
+            for node, start, length in draw(st.lists(st.tuples(nodes, COUNTS, LENGTHS), max_size=4))
+        ]
+        tree.threads.append(ObservedThread(called, draw(MAYBE), is_main, stays))
     return tree
 
 

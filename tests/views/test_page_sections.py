@@ -112,6 +112,27 @@ def test_a_cpus_windows_have_the_main_thread_and_no_device(tmp_path: Path) -> No
     assert list(accumulate(slices["start"]))[:3] == [0, 600_000, 840_000]  # `_call_impl` is its caller's
 
 
+def test_threads_are_lanes_of_the_cold_start_and_of_their_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = read_profile(handmade(tmp_path / "t.llmflame", slices=True, threads=True))
+    found = sections(profile)["timeline"]
+    windows = {window["id"]: window for window in found["windows"]}
+    labels = {name: [lane["label"] for lane in window["threads"]] for name, window in windows.items()}
+    assert {name: lanes for name, lanes in labels.items() if lanes} == {
+        "decode.1": ["forward"],
+        "start": ["pool_0, sampled", "pool_1, sampled", "main thread, sampled"],
+    }
+    first = windows["start"]["threads"][0]
+    assert list(accumulate(first["start"])) == [1_220_000_000, 1_320_000_000]
+    assert first["duration"] == [80_000_000, 100_000_000]
+    assert windows["start"]["more_threads"] == 0 and found["without_threads"] == []
+    monkeypatch.setattr(page_timeline, "MOST_THREADS", 2)
+    (start,) = (window for window in sections(profile)["timeline"]["windows"] if window["id"] == "start")
+    assert [lane["label"] for lane in start["threads"]] == ["pool_0, sampled", "main thread, sampled"]
+    assert start["more_threads"] == 1
+
+
 def test_what_the_recording_left_out_is_named(tmp_path: Path) -> None:
     profile = read_profile(handmade(tmp_path / "s.llmflame", slices=True))
     report = ProbeReportRow("anatomy", "tracer", "slices left out of decode step 1", 9_999, "count")

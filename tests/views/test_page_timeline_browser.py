@@ -201,6 +201,44 @@ def test_a_cpus_frame_is_clicked_and_shown_in_the_graph(open_sections: Open) -> 
     assert names[0] == "aten::linear" and names[-1] == "decode"
 
 
+@both_themes
+def test_threads_have_lanes_below(open_sections: Open, scheme: str) -> None:
+    page = open_sections("#timeline.window=start", gpu=False, slices=True, threads=True, scheme=scheme)
+    about = text(page, "#timeline .aside")
+    assert "Threads as they were sampled" in about and "beside the wall, not part of it" in about
+    assert colours(page) > 5
+    lanes: list[str] = []
+    page.focus(".lanes")
+    while not lanes or ("main thread" not in lanes[-1] and len(lanes) < 20):
+        keys(page, "ArrowDown")
+        lanes.append(text(page, "#timeline .readout"))
+    ways = ["phases and steps", "pool_0, sampled", "pool_1, sampled", "main thread, sampled"]
+    seen = [next(way for way in ways if f"in {way}" in words) for words in lanes]
+    assert list(dict.fromkeys(seen)) == ways
+    first, second = (lanes[seen.index(way)] for way in ways[1:3])
+    # What asked for the work is not what calls it.
+    assert first.startswith("materialize") and second.startswith("materialize") and "100 ms" in second
+    keys(page, "ArrowUp", "ArrowUp", "ArrowRight")
+    assert "pool_0, sampled" in text(page, "#timeline .readout") and "pool_0" in text(page, "#spoken")
+    again = open_sections(written(page), gpu=False, slices=True, threads=True, scheme=scheme)
+    assert text(again, "#timeline .readout") == text(page, "#timeline .readout")
+    page.click("#timeline .readout button:has-text('Show in the graph')")
+    settle(page)
+    assert view(page)["selected"] > 0
+
+
+def test_a_traced_windows_other_threads_are_named(open_sections: Open) -> None:
+    name = '</script><img src=x onerror="window.__pwned=1">'
+    page = open_sections("#timeline.window=decode.1", gpu=False, slices=True, threads=True, name=name)
+    assert "Other threads ran beside the main one" in text(page, "#timeline .aside")
+    page.focus(".lanes")
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+    settle(page)
+    assert "onerror" in text(page, "#timeline .readout") and "wait" in text(page, "#timeline .readout")
+    assert page.evaluate("() => window.__pwned === undefined && document.querySelector('img') === null")
+
+
 def test_what_was_too_much_is_named(open_sections: Open) -> None:
     def cut(profile: Profile) -> Profile:
         report = ProbeReportRow("anatomy", "tracer", "slices left out of prefill step 0", 9_999, "count")

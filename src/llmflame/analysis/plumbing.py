@@ -14,6 +14,7 @@ _PASSED_ON = {
     "torch/nn/modules/module.py": frozenset({"_call_impl", "_wrapped_call_impl", "inner"}),
     "torch/utils/_contextlib.py": frozenset({"decorate_context"}),
     "transformers/modeling_layers.py": frozenset({"__call__", "forward_with_checkpointing"}),
+    "threading.py": frozenset({"_bootstrap", "_bootstrap_inner"}),
 }
 _DECORATORS = frozenset({"wrapper", "wrapped", "wrapped_func"})
 """What decorators call the function that they return."""

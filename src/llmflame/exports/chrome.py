@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from llmflame.analysis.kept_slices import unkept
 from llmflame.analysis.phases import ORDER
-from llmflame.exports.chrome_windows import window_events
+from llmflame.analysis.thread_lanes import sampled_lanes
+from llmflame.exports.chrome_windows import thread_tracks, window_events
 from llmflame.exports.names import one_line
 from llmflame.exports.request import Request
 from llmflame.exports.trace_events import complete, micros, naming
@@ -19,11 +20,12 @@ from llmflame.store.rows import SpanRow
 PID = 1
 """Of the clean pass. The windows' own is beside their code."""
 PHASES, STEPS = 1, 2
+FIRST_THREAD = 3
 COUNTED = ("tokens", "kv_tokens", "rss_bytes", "peak_rss_bytes", "device_bytes", "device_peak_bytes")
 
 
 def chrome(request: Request) -> str:
-    """Phases, steps and memory of the clean pass;
+    """Phases, steps, sampled threads and memory of the clean pass;
     frames, kernels and launches of windows of which is known what happened when."""
     version = one_line(request.profile.run.llmflame_version)
     about: dict[str, object] = {"tool": f"llmflame {version}", "subject": one_line(request.title)}
@@ -31,6 +33,8 @@ def chrome(request: Request) -> str:
     missing = [row for row in (*without.too_many, *without.unknown) if request.wants(row.span_name)]
     if missing:
         about["windows_without_frames"] = [one_line(row.label) for row in missing]
+    if hidden := [row for row in without.threads if request.wants(row.span_name)]:
+        about["windows_without_threads"] = [one_line(row.label) for row in hidden]
     tail = json.dumps(about)
     events = ",\n".join([*_clean(request), *window_events(request)])
     return f'{{"displayTimeUnit":"ms","otherData":{tail},"traceEvents":[\n{events}\n]}}\n'
@@ -43,6 +47,8 @@ def _clean(request: Request) -> Iterator[str]:
     yield from _track(PHASES, (span for span in spans if span.name != "step"))
     yield naming("thread_name", PID, STEPS, "steps")
     yield from _track(STEPS, (span for span in spans if span.name == "step"))
+    threads = thread_tracks(request, PID, FIRST_THREAD)
+    yield from threads.lanes(sampled_lanes(request.profile, request.phases or None), how=" (sampled)")
     yield from _counters(request, spans)
 
 

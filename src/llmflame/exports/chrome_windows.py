@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.plumbing import is_plumbing
+from llmflame.analysis.thread_lanes import traced_lanes
+from llmflame.exports.chrome_threads import ThreadTracks
 from llmflame.exports.names import file_name, frame_name, one_line
 from llmflame.exports.request import Request
 from llmflame.exports.trace_events import complete, flow, naming
@@ -19,6 +21,8 @@ PID = 2
 HOST = 1
 FIRST_STREAM = 1_000
 """Added to a stream's number: it is no thread of the host."""
+FIRST_THREAD = 1_000_000
+"""Of the threads beside the main one: above all streams."""
 
 
 def window_events(request: Request) -> Iterator[str]:
@@ -42,8 +46,16 @@ def window_events(request: Request) -> Iterator[str]:
     for stream in sorted({work.stream for row in windows for work in works[row.id]}):
         yield naming("thread_name", PID, FIRST_STREAM + stream, f"stream {stream}")
     tracks = _Tracks(profile, all_frames=request.all_frames)
+    threads, lanes = thread_tracks(request, PID, FIRST_THREAD), traced_lanes(profile)
     for row in sorted(windows, key=lambda row: (_start_ns(profile, row), row.id)):
+        begin = tracks.begin_of(row)
         yield from tracks.window(row, slices[row.id], works[row.id])
+        yield from threads.lanes(lanes.get(row.id, ()), begin)
+
+
+def thread_tracks(request: Request, pid: int, first_thread: int) -> ThreadTracks:
+    """Threads of one process of the trace, whose events tell of frames what those of windows do."""
+    return ThreadTracks(request, pid, first_thread, lambda frame: _fields(frame, None))
 
 
 def _start_ns(profile: Profile, row: WindowRow) -> int:
@@ -69,9 +81,13 @@ class _Tracks:
         self._free_ns = 0
         self._arrows = 0
 
+    def begin_of(self, row: WindowRow) -> int:
+        """Where a window comes that is next."""
+        return max(_start_ns(self._profile, row), self._free_ns)
+
     def window(self, row: WindowRow, slices: list[SliceRow], works: list[DeviceWorkRow]) -> Iterator[str]:
         """All events of a window."""
-        begin = max(_start_ns(self._profile, row), self._free_ns)
+        begin = self.begin_of(row)
         step = "" if row.step is None else f", step {row.step}"
         fields = {"name": one_line(f"{row.span_name}{step}"), "cat": "window"}
         yield complete(PID, HOST, begin, row.wall_ns, json.dumps(fields)[1:])

@@ -30,7 +30,7 @@ from llmflame.store.metrics import (
     WEIGHTS_READ,
     WRITTEN,
 )
-from llmflame.store.observed import FrameKey, ObservedTree, Slice
+from llmflame.store.observed import FrameKey, ObservedThread, ObservedTree, Slice, Stay
 
 UNATTRIBUTED: FrameKey = ("other", "unattributed", None, None, None)
 OWN: FrameKey = ("other", "llmflame (this profiler)", None, None, None)
@@ -57,6 +57,11 @@ def charge(trace: Trace) -> ObservedTree:
             top = tree.child(0, WORKER)
             others = _Charger(tree, trace, OVERLAPPED.name, top)
             others.siblings(roots, top, trace.open_ns, trace.close_ns)
+            stays = others.stays()
+            # A thread that does nothing else is the tracer's.
+            if any(tree.frames[node] != OWN for node, _, _ in stays):
+                native_id, name = trace.threads.get(thread, (None, None))
+                tree.threads.append(ObservedThread(name, native_id, stays=stays))
     tree.slices = main.slices()
     return tree
 
@@ -78,6 +83,16 @@ class _Charger:
             if not slices or slices[-1][0] != where:
                 slices.append((where, start - self._trace.open_ns))
         return slices
+
+    def stays(self) -> list[Stay]:
+        """Where the thread was, in order; nothing of the times in which it was in no frame."""
+        stays: list[Stay] = []
+        end = self._trace.close_ns - self._trace.open_ns
+        for node, start in reversed(self.slices()):
+            if node != self._top and end > start:
+                stays.append((node, start, end))
+            end = start
+        return stays[::-1]
 
     def _named(self, node: int) -> int:
         """A window has no time of its own: what no frame covers is a frame."""

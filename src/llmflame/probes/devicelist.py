@@ -1,4 +1,4 @@
-"""The tracer's flat list of what devices did: streams, bytes and grids, which the event tree doesn't have.
+"""The tracer's flat list: streams, bytes, grids and the system's threads, which the event tree doesn't have.
 
 `kineto_results.events()` is torch's own C++ list and cheap to walk; only `events()` of the Python layer is
 slow.
@@ -44,6 +44,19 @@ def read_device_list(results: Any) -> DeviceList:
             found.annotations.add(key)
         else:
             found.details[key] = _detail(event)
+    return found
+
+
+def read_native_ids(results: Any) -> dict[int, int]:
+    """By the tracer's own number of a host's thread: the system's. Empty where this torch doesn't tell."""
+    found: dict[int, int] = {}
+    for event in results.events():
+        try:
+            thread = event.start_thread_id()
+            if thread not in found and str(event.device_type()).endswith("CPU"):
+                found[thread] = int(event.device_resource_id())
+        except AttributeError:
+            return {}
     return found
 
 

@@ -93,6 +93,9 @@ class Trace:
     """`id()` of events under way when the window closed whose call belongs to what comes after."""
     event_count: int
     checks: DeviceChecks = field(default_factory=DeviceChecks)
+    threads: dict[int, tuple[int | None, str | None]] = field(default_factory=dict)
+    """By thread of `roots`, where there are others than the main one: the system's number of it, and its
+    name."""
     taken: list[Taken] = field(default_factory=list)
     """What was taken from allocators and given back, by the node that it is charged to."""
 

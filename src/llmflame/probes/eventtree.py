@@ -16,9 +16,10 @@ from torch._C._profiler import _EventType
 
 import llmflame
 from llmflame.probes.devicecalls import GRAPH_LAUNCHES, TRACER_COSTS, check_device, is_copy
-from llmflame.probes.devicelist import DeviceList, read_device_list
+from llmflame.probes.devicelist import DeviceList, read_device_list, read_native_ids
 from llmflame.probes.events import PROGRAM, Trace, TraceEvent
 from llmflame.probes.first_lines import FirstLines
+from llmflame.probes.hostthreads import name_threads
 from llmflame.probes.nesting import path_to, renest
 from llmflame.probes.paths import short_path
 from llmflame.probes.tracing import CLOSE_MARK, OPEN_MARK, PART_MARK, FrameLines, Recorded
@@ -48,7 +49,10 @@ def read_trace(recorded: Recorded, modules: Modules) -> Trace:
     """The window as plain events. Raises TraceLostError where the tracer kept no marks."""
     listed = read_device_list(recorded.results)
     reader = _Reader(modules, recorded.frame_lines, listed, shapes=recorded.shapes)
-    return reader.read(recorded.results.experimental_event_tree())
+    trace = reader.read(recorded.results.experimental_event_tree())
+    if len(trace.roots) > 1:
+        name_threads(trace, read_native_ids(recorded.results), recorded.host_threads)
+    return trace
 
 
 class _Reader:

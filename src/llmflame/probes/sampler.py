@@ -20,8 +20,9 @@ from llmflame.probes.charge import UNATTRIBUTED
 from llmflame.probes.counters import PAGE_BYTES, open_readable
 from llmflame.probes.paths import short_path
 from llmflame.probes.pools import PoolLinks, Stack, stack_of
+from llmflame.probes.sampled_thread import SampledThread, Seen, thread_name
 from llmflame.store.metrics import CPU, OVERLAPPED, RESIDENT, SAMPLES, WALL
-from llmflame.store.observed import FrameKey, ObservedTree
+from llmflame.store.observed import FrameKey, ObservedThread, ObservedTree
 
 RATE_HZ = 50
 """At 100 Hz the sampler's turns at the interpreter lock cost imports several times more."""
@@ -41,16 +42,6 @@ _OWN = tuple(f"{folder}{os.sep}" for folder in llmflame.__path__)
 
 
 @dataclass(slots=True)
-class Seen:
-    """What one stack was charged with."""
-
-    wall_ns: int = 0
-    cpu_ns: int = 0
-    samples: int = 0
-    resident_bytes: int = 0
-
-
-@dataclass(slots=True)
 class Stretch:
     """The samples of one span."""
 
@@ -59,6 +50,8 @@ class Stretch:
     end_ns: int = 0
     main: dict[Stack, Seen] = field(default_factory=dict)
     workers: dict[tuple[Stack, Stack], Seen] = field(default_factory=dict)
+    threads: dict[int | None, SampledThread] = field(default_factory=dict)
+    """By the system's number, the main thread first."""
     samples: int = 0
     late: int = 0
     disk_wait_ns: int = 0
@@ -119,8 +112,11 @@ class StackSampler:
             ended = self._stretch
             if ended is not None:
                 ended.end_ns = at_ns
-                self._charge(ended, self._last_stack, at_ns - self._last_ns)
+                self._charge(ended, self._last_stack, self._last_ns, at_ns)
             self._stretch = Stretch(name, at_ns) if name is not None else None
+            if self._stretch is not None:
+                main = SampledThread(self._main.native_id, self._main.name, is_main=True)
+                self._stretch.threads[main.native_id] = main
             self._last_ns, self._last_stack = at_ns, None
             self._last_resident = self._resident()
             self._cpu_growth()
@@ -144,7 +140,7 @@ class StackSampler:
         if stretch is None or self._main.ident is None or now_ns < self._last_ns:
             return
         frames = dict(sys._current_frames())
-        elapsed, self._last_ns = now_ns - self._last_ns, now_ns
+        began_ns, self._last_ns = self._last_ns, now_ns
         resident = self._resident()
         growth, self._last_resident = max(resident - self._last_resident, 0), resident
         workers = [
@@ -152,7 +148,7 @@ class StackSampler:
         ]
         stack = stack_of(frames.get(self._main.ident))
         main = stretch.main.setdefault(stack, Seen())
-        spoken = self._charge(stretch, stack, elapsed)
+        spoken = self._charge(stretch, stack, began_ns, now_ns)
         main.samples += 1
         self._last_stack = stack
         stretch.samples += 1
@@ -163,6 +159,9 @@ class StackSampler:
             worker.wall_ns += spoken
             worker.samples += 1
             worker.resident_bytes += growth // len(workers)
+            if native_id not in stretch.threads:
+                stretch.threads[native_id] = SampledThread(native_id, thread_name(native_id))
+            stretch.threads[native_id].add(worker, now_ns - spoken, now_ns)
             tasks.append(native_id)
         if not workers:
             main.resident_bytes += growth
@@ -171,12 +170,13 @@ class StackSampler:
         # This function's own frame is among them: a cycle, in which what the program had would live on.
         frames.clear()
 
-    def _charge(self, stretch: Stretch, stack: Stack | None, elapsed_ns: int) -> int:
+    def _charge(self, stretch: Stretch, stack: Stack | None, began_ns: int, now_ns: int) -> int:
         """Charge the time since the last sample to a stack, as far as the sample can speak for it.
 
         Negative where a sample was taken after the instant at which its stretch is said to end. Returns what
         was charged.
         """
+        elapsed_ns = now_ns - began_ns
         cpu_ns = max(min(self._cpu_growth(), elapsed_ns), 0)
         starved_ns = self._starved_growth()
         known = 0 if stack is None else elapsed_ns
@@ -186,6 +186,9 @@ class StackSampler:
             stretch.main[stack].wall_ns += known
             stretch.main[stack].cpu_ns += cpu_ns
         stretch.uncovered_ns += elapsed_ns - known
+        main = stretch.threads[self._main.native_id]
+        main.add(None, began_ns, now_ns - known)
+        main.add(stretch.main[stack] if stack is not None else None, now_ns - known, now_ns)
         return known
 
     def _starved_growth(self) -> int:
@@ -242,15 +245,25 @@ def _sleeps_on_storage(native_id: int | None) -> bool:
 def sampled_tree(stretch: Stretch) -> ObservedTree:
     """The tree of a stretch. Sum of `wall_ns` = its length; workers are in `overlapped_ns`."""
     tree = ObservedTree()
+    nodes: dict[int, int] = {}
     for stack, seen in stretch.main.items():
         node = tree.descend(0, _frames(stack)) or tree.child(0, UNATTRIBUTED)
+        nodes[id(seen)] = node
         _add(tree, node, seen, WALL.name)
     for (submitter, below), seen in stretch.workers.items():
         node = tree.descend(0, _frames(submitter))
         node = tree.child(node, ("thread", "worker threads", None, None, None))
-        _add(tree, tree.descend(node, _frames(below)), seen, OVERLAPPED.name)
+        nodes[id(seen)] = node = tree.descend(node, _frames(below))
+        _add(tree, node, seen, OVERLAPPED.name)
     if stretch.uncovered_ns:
         tree.add(tree.child(0, UNATTRIBUTED), WALL.name, stretch.uncovered_ns)
+    for thread in stretch.threads.values():
+        stays = thread.within(stretch.begin_ns, stretch.end_ns)
+        if stays:
+            where = [tree.child(0, UNATTRIBUTED) if seen is None else nodes[id(seen)] for seen, _, _ in stays]
+            lane = ObservedThread(thread.name, thread.native_id, thread.is_main)
+            lane.stays = [(node, begin, end) for node, (_, begin, end) in zip(where, stays, strict=True)]
+            tree.threads.append(lane)
     return tree
 
 

@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from llmflame.errors import UsageError
 from llmflame.probes.device import allocated_bytes, launch_prefix, synchronize
+from llmflame.probes.hostthreads import HostThread, host_threads
 from llmflame.probes.memory.held import CacheAddresses
 from llmflame.probes.paths import short_path
 
@@ -54,6 +55,8 @@ class Recorded:
     pinned_bytes: int | None = None
     """Page-locked memory that torch asked the driver for in the window."""
     cache: CacheAddresses = field(default_factory=CacheAddresses)
+    host_threads: tuple[HostThread, ...] = ()
+    """Python's threads when the window opened, and when it closed."""
 
 
 class Window:
@@ -83,11 +86,13 @@ class Window:
         self._profile: Any = None
         self._frame_lines: FrameLines = {}
         self._allocated: int | None = None
+        self._host_threads: tuple[HostThread, ...] = ()
 
     def open(self) -> None:
         """Start tracing. Raises UsageError where another profiler holds the interpreter's hook."""
         refuse_taken_slot()
         self._frame_lines = _stack_lines(sys._getframe(1))
+        self._host_threads = host_threads()
         activities = [ProfilerActivity.CPU]
         if self._cuda:
             synchronize()
@@ -119,7 +124,14 @@ class Window:
         finally:
             results = self._stop()
         return Recorded(
-            self.span_name, self.step, results, self._frame_lines, grown, self._inputs, self.shapes
+            self.span_name,
+            self.step,
+            results,
+            self._frame_lines,
+            grown,
+            self._inputs,
+            self.shapes,
+            host_threads=(*self._host_threads, *host_threads()),
         )
 
     def _stop(self) -> Any:

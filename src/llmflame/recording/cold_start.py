@@ -11,6 +11,7 @@ from llmflame.probes.pools import PoolLinks
 from llmflame.probes.sampler import RATE_HZ, StackSampler, sampled_tree
 from llmflame.recording.loading import import_libraries, load_pipeline, resolve_device
 from llmflame.recording.session import Phase, Session
+from llmflame.recording.slices import SliceRoom
 from llmflame.recording.workload import Workload
 from llmflame.subjects.checkpoint import Checkpoint
 
@@ -73,6 +74,7 @@ class Sampling:
     def __init__(self) -> None:
         self._links = PoolLinks()
         self._sampler = StackSampler(self._links)
+        self._room: SliceRoom | None = None
 
     def __enter__(self) -> Sampling:
         self._links.__enter__()
@@ -108,7 +110,10 @@ class Sampling:
             events=None,
             dropped=0,
         )
-        session.sink.tree(row, sampled_tree(stretch))
+        tree = sampled_tree(stretch)
+        self._room = self._room or SliceRoom(session)
+        self._room.fit(row, tree)
+        session.sink.tree(row, tree)
         session.report("sampler", f"late in {name}", stretch.late, "count")
         session.report("sampler", f"without a CPU in {name}", stretch.uncovered_ns, "ns")
         session.flush()

@@ -26,6 +26,13 @@ _REFERENCES = {
     "a node above itself": ("node", "parent >= id"),
     "a slice of an unknown window": ("slice", "window NOT IN (SELECT id FROM window)"),
     "a slice of an unknown node": ("slice", "node NOT IN (SELECT id FROM node)"),
+    "a thread of an unknown window": ("thread", "window NOT IN (SELECT id FROM window)"),
+    "a slice of an unknown thread": (
+        "thread_slice",
+        "(window, thread) NOT IN (SELECT window, number FROM thread)",
+    ),
+    "a thread in an unknown node": ("thread_slice", "node NOT IN (SELECT id FROM node)"),
+    "a thread's slice that ends before it starts": ("thread_slice", "end_ns < start_ns"),
     "device work of an unknown window": ("device_work", "window NOT IN (SELECT id FROM window)"),
     "device work of an unknown node": ("device_work", "node NOT IN (SELECT id FROM node)"),
     "device work that ends before it starts": ("device_work", "end_ns < start_ns"),

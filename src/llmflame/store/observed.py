@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 FrameKey = tuple[str, str, str | None, int | None, str | None]
 Slice = tuple[int, int]
 """A node, and since when (nanoseconds since the window opened) the main thread was in it."""
+Stay = tuple[int, int, int]
+"""A node, and from when to when (nanoseconds since the window opened) a thread was in it."""
 DeviceWork = tuple[int, int, int | None, int, int, int | None]
 """Node, stream, launched at, start, end (nanoseconds since the window opened), bytes of a copy."""
+
+
+@dataclass(slots=True)
+class ObservedThread:
+    """A thread of the host and where it was, in order; gaps are times of which nothing is known."""
+
+    name: str | None
+    native_id: int | None
+    is_main: bool = False
+    stays: list[Stay] = field(default_factory=list)
 
 
 class ObservedTree:
@@ -21,6 +34,8 @@ class ObservedTree:
         self.cells: dict[str, dict[int, float]] = {}
         self.slices: list[Slice] = []
         """What the main thread did, in order and without a gap; none where they weren't kept."""
+        self.threads: list[ObservedThread] = []
+        """Those of which `slices` tells nothing: a sampled window's all, a traced one's but the main."""
         self.device_work: list[DeviceWork] = []
 
     def child(self, parent: int, frame: FrameKey) -> int:
@@ -61,6 +76,7 @@ class ObservedTree:
             "node_frames": frames,
             "cells": {metric: [list(cells), list(cells.values())] for metric, cells in self.cells.items()},
             "slices": self.slices,
+            "threads": [[one.name, one.native_id, one.is_main, one.stays] for one in self.threads],
             "device_work": self.device_work,
         }
 
@@ -77,5 +93,7 @@ class ObservedTree:
         for metric, (nodes, values) in cells.items():
             tree.cells[metric] = dict(zip(nodes, values, strict=True))
         tree.slices = [tuple(piece) for piece in wire["slices"]]  # type: ignore[attr-defined]
+        for name, native_id, is_main, stays in wire["threads"]:  # type: ignore[attr-defined]
+            tree.threads.append(ObservedThread(name, native_id, is_main, [tuple(stay) for stay in stays]))
         tree.device_work = [tuple(work) for work in wire["device_work"]]  # type: ignore[attr-defined]
         return tree

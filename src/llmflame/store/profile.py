@@ -35,6 +35,8 @@ from llmflame.store.rows import (
     StallKernelRow,
     StallRow,
     Status,
+    ThreadRow,
+    ThreadSliceRow,
     TransferRow,
     WindowRow,
 )
@@ -75,6 +77,8 @@ class Profile:
     anchors: tuple[AnchorRow, ...]
     gauges: tuple[GaugeRow, ...]
     slices: tuple[SliceRow, ...] = ()
+    threads: tuple[ThreadRow, ...] = ()
+    thread_slices: tuple[ThreadSliceRow, ...] = ()
     device_work: tuple[DeviceWorkRow, ...] = ()
     moments: tuple[MomentRow, ...] = ()
     holdings: tuple[HoldingRow, ...] = ()
@@ -95,6 +99,8 @@ KINDS: Mapping[str, type] = {
     "cell": CellRow,
     "slice": SliceRow,
     "device_work": DeviceWorkRow,
+    "thread": ThreadRow,
+    "thread_slice": ThreadSliceRow,
     **{kind.table: kind for kind in STREAMED},
 }
 """What the rows of each table become."""
@@ -109,6 +115,8 @@ SINCE = {
     "stall_kernel": 4,
     "stall": 4,
     "instruction": 4,
+    "thread": 5,
+    "thread_slice": 5,
 }
 """The schema's version that brought a table; older files have none of its rows."""
 
@@ -116,9 +124,9 @@ SINCE = {
 def read_profile(path: Path | str, *, timelines: bool = True, cells: bool = True) -> Profile:
     """Open a profile read-only and read it. Raises UnreadableProfileError with one line.
 
-    Without `timelines` slices are left in the file where no device worked: they are most of a CPU's profile,
-    and nothing but a picture of a window over time asks for them. Without `cells` nothing is known of what
-    frames took: such a picture doesn't ask.
+    Without `timelines` slices are left in the file where no device worked, and those of threads everywhere:
+    they are most of a CPU's profile, and nothing but a picture of a window over time asks for them. Without
+    `cells` nothing is known of what frames took: such a picture doesn't ask.
     """
     path = Path(path)
     try:
@@ -166,6 +174,8 @@ def _has_rows(db: sqlite3.Connection, tables: Collection[str], table: str) -> bo
 
 _LATER: tuple[tuple[str, type, str], ...] = (
     ("slices", SliceRow, "slice ORDER BY window, number"),
+    ("threads", ThreadRow, "thread ORDER BY window, number"),
+    ("thread_slices", ThreadSliceRow, "thread_slice ORDER BY window, thread, number"),
     ("device_work", DeviceWorkRow, "device_work ORDER BY window, number"),
     ("moments", MomentRow, "moment ORDER BY pass_name, time_ns, id"),
     ("holdings", HoldingRow, "holding ORDER BY pass_name, moment, space, category, owner"),
@@ -245,8 +255,11 @@ def _check(db: sqlite3.Connection, path: Path, *, timelines: bool, cells: bool) 
     if version < 1:
         raise UnreadableProfileError(f"{path}: the recorder was killed before it wrote anything")
     tables = {name: kind for name, kind in KINDS.items() if SINCE.get(name, 1) <= version}
-    if not timelines and not _has_rows(db, tables, "device_work"):
-        tables.pop("slice", None)
+    if not timelines:
+        for table in ("thread", "thread_slice"):
+            tables.pop(table, None)
+        if not _has_rows(db, tables, "device_work"):
+            tables.pop("slice", None)
     if not cells:
         tables.pop("cell")
     damage = _cut(db, path) or _broken_page(db) or unkept_promise(db, tables) or broken_reference(db, tables)

@@ -115,6 +115,11 @@ def slices_left_out(row: WindowRow) -> str:
     return f"slices left out of {row.label}"
 
 
+def thread_slices_left_out(row: WindowRow) -> str:
+    """The same of the threads whose slices stand beside the main thread's."""
+    return f"slices of threads left out of {row.label}"
+
+
 class CellRow(NamedTuple):
     """One number at one node in one window, as observed: scaling is the analysis' work.
 
@@ -139,6 +144,35 @@ class SliceRow(NamedTuple):
     node: int
     start_ns: int
     """Since the window opened."""
+
+
+MAIN_THREAD = 0
+"""A sampled window's main thread among its threads. A traced window's has slices of its own."""
+
+
+class ThreadRow(NamedTuple):
+    """A thread of the host that was seen in a window, beside what `slice` tells of the main one."""
+
+    window: int
+    number: int
+    """`MAIN_THREAD`, or from 1 on."""
+    name: str | None
+    """As the program named it; None where it had ended before it was asked."""
+    native_id: int | None
+    """The system's number of it."""
+
+
+class ThreadSliceRow(NamedTuple):
+    """A stretch of a thread's time in one frame. Between two such nothing is known of it: it had no work, or
+    was in no Python code. They are beside the window's wall time, never part of it."""
+
+    window: int
+    thread: int
+    number: int
+    node: int
+    start_ns: int
+    """Since the window opened, as `end_ns`."""
+    end_ns: int
 
 
 class DeviceWorkRow(NamedTuple):

@@ -47,6 +47,15 @@ CREATE TABLE slice (
     window INTEGER NOT NULL REFERENCES window (id), number INTEGER NOT NULL,
     node INTEGER NOT NULL REFERENCES node (id), start_ns INTEGER NOT NULL, PRIMARY KEY (window, number)
 ) WITHOUT ROWID;
+CREATE TABLE thread (
+    window INTEGER NOT NULL REFERENCES window (id), number INTEGER NOT NULL, name TEXT, native_id INTEGER,
+    PRIMARY KEY (window, number)
+) WITHOUT ROWID;
+CREATE TABLE thread_slice (
+    window INTEGER NOT NULL REFERENCES window (id), thread INTEGER NOT NULL, number INTEGER NOT NULL,
+    node INTEGER NOT NULL REFERENCES node (id), start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    PRIMARY KEY (window, thread, number)
+) WITHOUT ROWID;
 CREATE TABLE device_work (
     window INTEGER NOT NULL REFERENCES window (id), number INTEGER NOT NULL,
     node INTEGER NOT NULL REFERENCES node (id), stream INTEGER NOT NULL, launched_ns INTEGER,

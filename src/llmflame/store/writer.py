@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -21,16 +22,16 @@ from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.store import metrics
 from llmflame.store.model import Fact
 from llmflame.store.observed import FrameKey, ObservedTree
-from llmflame.store.rows import PassRow, Row, Status, WindowRow
+from llmflame.store.rows import MAIN_THREAD, PassRow, Row, Status, WindowRow
 from llmflame.store.text import storable
 
 Scalar = str | int | float | bool | None
 
 APPLICATION_ID = 0x4C4C4D46
 """SQLite's own mark of a file's kind: "LLMF"."""
-SCHEMA_VERSION = 4
-"""2 added `slice` and `device_work`, 3 the tables of memory, 4 those of stalls; older files are
-read as ones without them."""
+SCHEMA_VERSION = 5
+"""2 added `slice` and `device_work`, 3 the tables of memory, 4 those of stalls, 5 `thread` and
+`thread_slice`; older files are read as ones without them."""
 LOG_SUFFIXES = ("-wal", "-shm")
 """Files that SQLite keeps beside a database that was not closed."""
 RESERVE_BYTES = 256 * 1024
@@ -162,10 +163,27 @@ class ProfileWriter:
             "INSERT INTO slice VALUES (?, ?, ?, ?)",
             [(window.id, number, ids[node], start) for number, (node, start) in enumerate(tree.slices)],
         )
+        self._threads(window, tree, ids)
         self._db.executemany(
             "INSERT INTO device_work VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(window.id, number, ids[node], *rest) for number, (node, *rest) in enumerate(tree.device_work)],
         )
+
+    def _threads(self, window: WindowRow, tree: ObservedTree, ids: list[int]) -> None:
+        others = itertools.count(MAIN_THREAD + 1)
+        for thread in tree.threads:
+            number = MAIN_THREAD if thread.is_main else next(others)
+            name = _plain([thread.name])[0]
+            self._db.execute(
+                "INSERT INTO thread VALUES (?, ?, ?, ?)", (window.id, number, name, thread.native_id)
+            )
+            self._db.executemany(
+                "INSERT INTO thread_slice VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (window.id, number, place, ids[node], start, end)
+                    for place, (node, start, end) in enumerate(thread.stays)
+                ],
+            )
 
     def _node(self, parent: int | None, frame: FrameKey) -> int:
         key = (parent, frame)

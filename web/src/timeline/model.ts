@@ -2,6 +2,7 @@
 
 import { summed } from "../columns";
 import { printable } from "../data";
+import { RowBuilder, stackRows } from "./stacks";
 
 interface RawWindow {
   id: string;
@@ -12,6 +13,9 @@ interface RawWindow {
   wall_ns: number;
   dropped: number;
   slices?: { node: number[]; start: number[] };
+  /** Of other threads, and of a cold start as it was sampled: not without gaps. */
+  threads: { label: string; node: number[]; start: number[]; duration: number[] }[];
+  more_threads: number;
   works?: {
     node: number[];
     stream: number[];
@@ -31,6 +35,8 @@ export interface RawTimeline {
   left_out: string[];
   too_many: string[];
   unknown: string[];
+  /** Of any windows: without the threads that were seen. */
+  without_threads: string[];
   nodes: {
     up: number[];
     frame: number[];
@@ -65,7 +71,7 @@ export interface Curve {
   readonly bytes: Float64Array;
 }
 
-export type LaneKind = "memory" | "idle" | "stream" | "host" | "spans";
+export type LaneKind = "memory" | "idle" | "stream" | "host" | "thread" | "spans";
 
 export interface Lane {
   readonly kind: LaneKind;
@@ -82,6 +88,9 @@ export interface WindowInfo {
   readonly onDevice: boolean;
   readonly wall: number;
   readonly dropped: number;
+  /** Lanes of threads, and how many more there were. */
+  readonly threads: number;
+  readonly moreThreads: number;
 }
 
 /** A box: its lane, its row in that, its place in that. */
@@ -91,14 +100,12 @@ export interface Spot {
   readonly at: number;
 }
 
-/** Deeper frames are drawn no more: nobody sees them. */
-const MOST_ROWS = 96;
-
 export class Timeline {
   readonly windows: readonly WindowInfo[];
   readonly leftOut: readonly string[];
   readonly tooMany: readonly string[];
   readonly unknown: readonly string[];
+  readonly withoutThreads: readonly string[];
   readonly causes: readonly string[];
   readonly parent: Int32Array;
   private readonly frames: readonly EventFrame[];
@@ -118,17 +125,20 @@ export class Timeline {
     }));
     this.frameOf = raw.nodes.frame;
     this.parent = Int32Array.from(raw.nodes.up, (up, at) => (up === 0 ? -1 : at - up));
-    this.windows = raw.windows.map(({ id, label, traced, works, wall_ns: wall, dropped }) => ({
-      id,
-      label: printable(label),
-      traced,
-      onDevice: works !== undefined && works.node.length > 0,
-      wall: Math.max(1, wall),
-      dropped,
+    this.windows = raw.windows.map((window) => ({
+      id: window.id,
+      label: printable(window.label),
+      traced: window.traced,
+      onDevice: window.works !== undefined && window.works.node.length > 0,
+      wall: Math.max(1, window.wall_ns),
+      dropped: window.dropped,
+      threads: window.threads.length,
+      moreThreads: window.more_threads,
     }));
     this.leftOut = raw.left_out.map(printable);
     this.tooMany = raw.too_many.map(printable);
     this.unknown = raw.unknown.map(printable);
+    this.withoutThreads = raw.without_threads.map(printable);
     this.causes = [...new Set(raw.windows.flatMap(({ gaps }) => gaps?.cause ?? []))];
   }
 
@@ -183,6 +193,11 @@ export class Timeline {
     }
     if (raw.slices !== undefined) lane("host", "main thread", this.hostRows(raw.slices, raw.wall_ns));
     if (raw.spans !== undefined) lane("spans", "phases and steps", spanRows(raw.spans));
+    for (const { label, node, start, duration } of raw.threads) {
+      const starts = summed(start);
+      const ends = starts.map((begin, at) => begin + duration[at]);
+      lane("thread", printable(label), stackRows(summed(node), starts, ends, this.below));
+    }
     return lanes;
   }
 
@@ -197,63 +212,22 @@ export class Timeline {
     };
   }
 
-  /** Frames that go on from one slice to the next are one box. */
   private hostRows({ node, start }: NonNullable<RawWindow["slices"]>, wall: number): Row[] {
-    const nodes = summed(node);
     const starts = summed(start);
-    const rows: Builder[] = [];
-    const opened: { node: number; since: number }[] = [];
-    const paths = new Map<number, number[]>();
-    const close = (depth: number, now: number): void => {
-      while (opened.length > depth) {
-        const { node: what, since } = opened.pop() as { node: number; since: number };
-        if (opened.length < MOST_ROWS) (rows[opened.length] ??= new Builder()).add(since, now, what);
-      }
-    };
-    nodes.forEach((leaf, at) => {
-      let path = paths.get(leaf);
-      if (path === undefined) paths.set(leaf, (path = this.path(leaf)));
-      let same = 0;
-      while (same < opened.length && same < path.length && opened[same].node === path[same]) same++;
-      close(same, starts[at]);
-      for (const what of path.slice(same)) opened.push({ node: what, since: starts[at] });
-    });
-    close(0, wall);
-    return rows.map((row) => row.row());
+    const ends = Float64Array.from(starts, (_, at) => starts[at + 1] ?? wall);
+    return stackRows(summed(node), starts, ends, this.below);
   }
 
-  /** From below the phase down to a node. */
-  private path(node: number): number[] {
+  /** From below the phase, or the thread that it is of, down to a node. */
+  private readonly below = (node: number): number[] => {
     const path = [];
-    for (let at = node; at >= 0 && this.parent[at] >= 0; at = this.parent[at]) path.push(at);
+    for (let at = node; at >= 0 && this.parent[at] >= 0; at = this.parent[at]) {
+      const isThread = this.frame(at).kind === "thread";
+      if (!isThread || path.length === 0) path.push(at);
+      if (isThread) break;
+    }
     return path.reverse();
-  }
-}
-
-class Builder {
-  private readonly start: number[] = [];
-  private readonly end: number[] = [];
-  private readonly what: number[] = [];
-
-  add(start: number, end: number, what: number): void {
-    this.start.push(start);
-    this.end.push(Math.max(start, end));
-    this.what.push(what);
-  }
-
-  get until(): number {
-    return this.end[this.end.length - 1] ?? -Infinity;
-  }
-
-  row(): Row {
-    return {
-      start: Float64Array.from(this.start),
-      end: Float64Array.from(this.end),
-      what: Int32Array.from(this.what),
-      launched: null,
-      bytes: null,
-    };
-  }
+  };
 }
 
 function workRow(works: NonNullable<RawWindow["works"]>, stream: number): Row {
@@ -291,11 +265,11 @@ function workRow(works: NonNullable<RawWindow["works"]>, stream: number): Row {
 function spanRows({ node, start, duration }: NonNullable<RawWindow["spans"]>): Row[] {
   const nodes = summed(node);
   const starts = summed(start);
-  const rows: Builder[] = [];
+  const rows: RowBuilder[] = [];
   nodes.forEach((what, at) => {
     let depth = 0;
     while (rows[depth] !== undefined && rows[depth].until > starts[at]) depth++;
-    (rows[depth] ??= new Builder()).add(starts[at], starts[at] + duration[at], what);
+    (rows[depth] ??= new RowBuilder()).add(starts[at], starts[at] + duration[at], what);
   });
   return rows.map((row) => row.row());
 }

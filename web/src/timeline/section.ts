@@ -104,8 +104,8 @@ class TimelineView implements Section {
     this.choice.replaceChildren(...groups.filter((item) => item !== null));
   }
 
-  private inWords({ traced, onDevice, dropped }: WindowInfo): string {
-    const { leftOut, tooMany, unknown } = this.timeline;
+  private inWords({ traced, onDevice, dropped, threads, moreThreads }: WindowInfo): string {
+    const { leftOut, tooMany, unknown, withoutThreads } = this.timeline;
     const words = [
       !traced
         ? "As it went undisturbed: phases, steps, and memory as it was read meanwhile."
@@ -113,6 +113,17 @@ class TimelineView implements Section {
           ? "As traced: the tracer slows the host and not the device, so gaps are longer here than undisturbed."
           : "As traced: the tracer slows the host, and short calls the most; the flame graph has undisturbed time.",
     ];
+    if (threads > 0)
+      words.push(
+        traced
+          ? "Other threads ran beside the main one: their time is no part of the window's."
+          : "Threads as they were sampled, some 50 times a second; the workers' time is beside the wall, not part of it.",
+      );
+    if (moreThreads > 0) words.push(`${moreThreads} threads that did less are not drawn.`);
+    if (withoutThreads.length > 0)
+      words.push(
+        `Too much of other threads to be kept in the profile: that of ${withoutThreads.join(", ")}.`,
+      );
     if (unknown.length > 0)
       words.push(
         `Of ${unknown.join(", ")} the profile has no order of events: older releases kept it only where a GPU worked.`,

@@ -1,7 +1,8 @@
 """The page's timeline: windows of which it is known what happened when.
 
-A traced window has the main thread's slices, each stream's work, the device's gaps by cause, and memory as it
-was read meanwhile. Of the clean pass there are its phases and steps. Times are differences in nanoseconds,
+A traced window has the main thread's slices, where other threads were, each stream's work, the device's gaps
+by cause, and memory as it was read meanwhile. Of the clean pass there are its phases and steps, and of its
+cold start the threads as they were sampled. Times are differences in nanoseconds,
 which compress; nodes are numbered as they first appear.
 """
 
@@ -14,6 +15,7 @@ from llmflame.analysis.idle_gaps import idle_gaps
 from llmflame.analysis.kept_slices import unkept
 from llmflame.analysis.memory.series import series
 from llmflame.analysis.phases import ORDER
+from llmflame.analysis.thread_lanes import ThreadLane, sampled_lanes, traced_lanes
 from llmflame.store.model import Frame
 from llmflame.store.profile import Profile
 from llmflame.store.rows import DeviceWorkRow, SliceRow, SpanRow, WindowRow
@@ -26,6 +28,8 @@ MOST_EVENTS = 200_000
 shortest first, and named."""
 MOST_READINGS = 600
 MOST_REQUESTS = 8
+MOST_THREADS = 32
+"""Lanes of threads below each other; those that did least are left out and counted."""
 DEVICE = ("device_allocated_bytes", "device_used_bytes")
 
 
@@ -43,12 +47,13 @@ def timeline_data(profile: Profile) -> dict[str, object] | None:
         "left_out": [row.label for row in left_out],
         "too_many": [row.label for row in without.too_many],
         "unknown": [row.label for row in without.unknown],
+        "without_threads": [row.label for row in without.threads],
         "nodes": nodes.encoded(),
         "strings": strings.values,
     }
 
 
-Parts = tuple[WindowRow, Sequence[SliceRow], Sequence[DeviceWorkRow]]
+Parts = tuple[WindowRow, Sequence[SliceRow], Sequence[DeviceWorkRow], Sequence[ThreadLane]]
 
 
 def _chosen(profile: Profile) -> tuple[list[Parts], list[WindowRow]]:
@@ -59,16 +64,21 @@ def _chosen(profile: Profile) -> tuple[list[Parts], list[WindowRow]]:
         slices[piece.window].append(piece)
     for work in profile.device_work:
         works[work.window].append(work)
+    lanes = traced_lanes(profile)
     known = [row for row in profile.windows if row.kind == "traced" and slices[row.id]]
     kept, left_out, room = set(), [], MOST_EVENTS
     for row in sorted(known, key=lambda row: -row.wall_ns):
         size = len(slices[row.id]) + len(works[row.id])
+        size += sum(len(lane.stays) for lane in lanes.get(row.id, ()))
         if size > room:
             left_out.append(row)
         else:
             kept.add(row.id)
             room -= size
-    return [(row, slices[row.id], works[row.id]) for row in known if row.id in kept], left_out
+    chosen: list[Parts] = [
+        (row, slices[row.id], works[row.id], lanes.get(row.id, [])) for row in known if row.id in kept
+    ]
+    return chosen, left_out
 
 
 def _traced(
@@ -77,6 +87,7 @@ def _traced(
     row: WindowRow,
     slices: Sequence[SliceRow],
     works: Sequence[DeviceWorkRow],
+    lanes: Sequence[ThreadLane],
 ) -> dict[str, object]:
     seen: list[tuple[int, int]] = []
     for piece in slices:
@@ -98,6 +109,7 @@ def _traced(
             "node": differences(node for node, _ in seen),
             "start": differences(start for _, start in seen),
         },
+        **_threads(nodes, lanes, 0, row.wall_ns),
         "works": {
             "node": differences(nodes.shown(work.node) for work in ordered),
             "stream": [work.stream for work in ordered],
@@ -113,6 +125,31 @@ def _traced(
         },
         "memory": [] if span is None else _memory(profile, row.pass_name, span.start_ns, row.wall_ns),
     }
+
+
+def _threads(
+    nodes: NodeTable, lanes: Sequence[ThreadLane], begin: int, wall: int, how: str = ""
+) -> dict[str, object]:
+    """Threads below each other, from an instant on; `how` they were seen is part of what they are called."""
+    busiest = set(sorted(range(len(lanes)), key=lambda number: -lanes[number].busy_ns)[:MOST_THREADS])
+    found = []
+    for number, lane in enumerate(lanes):
+        if number not in busiest:
+            continue
+        stays = [
+            (nodes.shown(node), max(start - begin, 0), min(end - begin, wall))
+            for node, start, end in lane.stays
+        ]
+        inside = [stay for stay in stays if stay[2] > stay[1]]
+        found.append(
+            {
+                "label": lane.label + how,
+                "node": differences(node for node, _, _ in inside),
+                "start": differences(start for _, start, _ in inside),
+                "duration": [end - start for _, start, end in inside],
+            }
+        )
+    return {"threads": found, "more_threads": len(lanes) - len(found)}
 
 
 def _span_of(profile: Profile, row: WindowRow) -> SpanRow | None:
@@ -156,7 +193,9 @@ def _clean(profile: Profile, nodes: NodeTable) -> Iterable[dict[str, object]]:
     spans = [span for span in profile.spans if span.pass_name == "clean"]
     cold = [span for span in spans if span.repetition is None and span.name != "request"]
     if cold:
-        yield _stretch(profile, nodes, "start", "cold start", cold)
+        # The main thread last: imports nest sixty deep, and what lay below them nobody would find.
+        lanes = sorted(sampled_lanes(profile), key=lambda lane: lane.is_main)
+        yield _stretch(profile, nodes, "start", "cold start", cold, lanes)
     requests = sorted({span.repetition for span in spans if span.repetition is not None})
     for number in requests[:MOST_REQUESTS]:
         own = [span for span in spans if span.repetition == number and span.name != "request"]
@@ -166,7 +205,12 @@ def _clean(profile: Profile, nodes: NodeTable) -> Iterable[dict[str, object]]:
 
 
 def _stretch(
-    profile: Profile, nodes: NodeTable, key: str, label: str, spans: list[SpanRow]
+    profile: Profile,
+    nodes: NodeTable,
+    key: str,
+    label: str,
+    spans: list[SpanRow],
+    lanes: Sequence[ThreadLane] = (),
 ) -> dict[str, object]:
     """Spans as boxes: phases first, what lies in them below."""
     begin = min(span.start_ns for span in spans)
@@ -188,6 +232,7 @@ def _stretch(
             "start": differences(span.start_ns - begin for span in ordered),
             "duration": [span.wall_ns for span in ordered],
         },
+        **_threads(nodes, lanes, begin, wall, ", sampled"),
         "memory": _memory(profile, "clean", begin, wall),
     }
 
