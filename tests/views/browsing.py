@@ -20,14 +20,20 @@ IN_A_BROWSER = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (on PATH or in $LLMFLAME_CHROMIUM)"),
 ]
 
+DRAWN = """async () => {
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    await frame();
+    await window.llmflame?.drawn();
+    await frame();
+}"""
+"""A page that could not be drawn has no `llmflame`."""
+
 Open = Callable[..., Any]
 
 
 def settle(page: Any) -> None:
-    """Waits until what has been asked for is drawn."""
-    page.evaluate(
-        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
-    )
+    """Waits until what has been asked for is drawn: the page does it one piece a frame."""
+    page.evaluate(DRAWN)
 
 
 def address(page: Any) -> str:

@@ -38,6 +38,50 @@ export interface Box {
   readonly hidden: number;
 }
 
+const ROOM = 1024;
+
+/** Boxes by column, parents before children: an object for each of thousands would be garbage each frame. */
+export class Boxes {
+  length = 0;
+  node = new Int32Array(ROOM);
+  depth = new Int32Array(ROOM);
+  hidden = new Int32Array(ROOM);
+  x = new Float64Array(ROOM);
+  width = new Float64Array(ROOM);
+
+  add(node: number, depth: number, x: number, width: number, hidden: number): void {
+    const at = this.length++;
+    if (at === this.node.length) this.grow();
+    this.node[at] = node;
+    this.depth[at] = depth;
+    this.x[at] = x;
+    this.width[at] = width;
+    this.hidden[at] = hidden;
+  }
+
+  at(index: number): Box {
+    const [node, depth, hidden] = [this.node[index], this.depth[index], this.hidden[index]];
+    return { node, depth, hidden, x: this.x[index], width: this.width[index] };
+  }
+
+  list(): Box[] {
+    return Array.from({ length: this.length }, (_, index) => this.at(index));
+  }
+
+  private grow(): void {
+    const larger = <T extends Int32Array | Float64Array>(old: T, made: T): T => {
+      made.set(old);
+      return made;
+    };
+    const size = this.node.length * 2;
+    this.node = larger(this.node, new Int32Array(size));
+    this.depth = larger(this.depth, new Int32Array(size));
+    this.hidden = larger(this.hidden, new Int32Array(size));
+    this.x = larger(this.x, new Float64Array(size));
+    this.width = larger(this.width, new Float64Array(size));
+  }
+}
+
 export interface Frame2D {
   readonly view: Span;
   readonly width: number;
@@ -48,9 +92,9 @@ export interface Frame2D {
   readonly minWidth: number;
 }
 
-/** Boxes that can be seen, parents before children. */
-export function layout(source: FlameSource, frame: Frame2D): Box[] {
-  const boxes: Box[] = [];
+/** Boxes that can be seen; `boxes`: where they go, in place of what it holds. */
+export function layout(source: FlameSource, frame: Frame2D, boxes = new Boxes()): Boxes {
+  boxes.length = 0;
   if (!(source.total(source.root) > 0)) return boxes;
   const { view, minWidth, minDepth = 0, maxDepth } = frame;
   const scale = frame.width / (view.to - view.from);
@@ -61,8 +105,7 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
     const from = waiting.pop() as number;
     const depth = waiting.pop() as number;
     const node = waiting.pop() as number;
-    if (depth >= minDepth)
-      boxes.push({ node, depth, x: (from - view.from) * scale, width: share * scale, hidden: 0 });
+    if (depth >= minDepth) boxes.add(node, depth, (from - view.from) * scale, share * scale, 0);
     if (depth >= maxDepth) continue;
     const children = source.children(node);
     if (children.length === 0) continue;
@@ -92,11 +135,11 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
 }
 
 /** One box for siblings that are each too narrow. */
-function rest(boxes: Box[], frame: Frame2D, depth: number, from: number, to: number, hidden: number): void {
+function rest(boxes: Boxes, frame: Frame2D, depth: number, from: number, to: number, hidden: number): void {
   const scale = frame.width / (frame.view.to - frame.view.from);
   const width = (to - from) * scale;
   if (width >= frame.minWidth && depth >= (frame.minDepth ?? 0))
-    boxes.push({ node: -1, depth, x: (from - frame.view.from) * scale, width, hidden });
+    boxes.add(-1, depth, (from - frame.view.from) * scale, width, hidden);
 }
 
 function spread(source: FlameSource, node: number): number {
