@@ -23,16 +23,16 @@ IN_A_BROWSER = [
 DRAWN = """async () => {
     const frame = () => new Promise(done => requestAnimationFrame(done));
     await frame();
-    await window.llmflame?.drawn();
+    window.llmflame?.finish();
     await frame();
 }"""
-"""A page that could not be drawn has no `llmflame`."""
+"""What follows the graph one piece a frame is asked for at once; a page that could not be drawn has none."""
 
 Open = Callable[..., Any]
 
 
 def settle(page: Any) -> None:
-    """Waits until what has been asked for is drawn: the page does it one piece a frame."""
+    """Waits until what has been asked for is drawn."""
     page.evaluate(DRAWN)
 
 

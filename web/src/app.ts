@@ -54,6 +54,7 @@ export class App {
   private readonly modes: readonly ColourMode[];
   /** What the bar of phases shows: it is drawn anew where that changes only. */
   private phasesAre = "";
+  private legendIs: { colouring: Colouring; zoom: number; metric: number } | null = null;
   private readonly later: Later;
   private source: TreeSource;
   private colouring: Colouring;
@@ -151,9 +152,9 @@ export class App {
     this.later.whenDone(() => this.sections.drawWhenIdle(done));
   }
 
-  /** Calls back once all that was asked for is drawn. */
-  whenDrawn(done: () => void): void {
-    this.later.whenDone(() => requestAnimationFrame(done));
+  /** What would follow a frame or two later is there at once. */
+  finish(): void {
+    this.later.finish();
   }
 
   /** What is seen, as it stands in the address. */
@@ -254,11 +255,16 @@ export class App {
   /** Passes over all nodes: they wait for the graph, and what is asked for meanwhile is done once. */
   private showBeside(): void {
     if (this.model.metric < 0) return;
-    this.later.doWhenStill("legend", () => {
-      const { tree, zoom, metric } = this.model;
-      drawLegend(byId("legend"), tree, zoom, metric, this.colouring);
-    });
+    this.later.doWhenStill("legend", () => this.showLegend());
     this.later.doWhenStill("table", () => this.showTable());
+  }
+
+  private showLegend(): void {
+    const { tree, zoom, metric } = this.model;
+    const { colouring, legendIs } = this;
+    if (legendIs?.colouring === colouring && legendIs.zoom === zoom && legendIs.metric === metric) return;
+    drawLegend(byId("legend"), tree, zoom, metric, colouring);
+    this.legendIs = { colouring, zoom, metric };
   }
 
   private showTable(): void {
@@ -266,7 +272,7 @@ export class App {
     const { tree, selected, metric } = model;
     const scheme = this.theme.scheme;
     byId("table").hidden = tree.role === "callers";
-    this.table.show({
+    const acts = this.table.show({
       rows: model.top(),
       metric: tree.metrics[metric],
       within: tree.frame(model.zoom).name,
@@ -275,6 +281,7 @@ export class App {
       scheme,
       isSelected: (row) => model.ranking.alike(row.node, selected),
     });
+    acts.forEach((act, at) => this.later.doWhenStill(`table ${at}`, act));
   }
 
   private speak(): void {

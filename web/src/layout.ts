@@ -4,10 +4,11 @@
 export interface FlameSource {
   readonly root: number;
   total(node: number): number;
-  /** What its width stands for, where that is kept: see `spreadOf`. */
-  spread?(node: number): number;
-  /** In the order in which they are drawn. */
-  children(node: number): readonly number[];
+  /** What its width stands for: its total, or its children's where they are more than that. */
+  spread(node: number): number;
+  /** In the order in which they are drawn; -1: it has none, or there is no other. */
+  firstChild(node: number): number;
+  nextSibling(node: number): number;
   /** -1 above the root. */
   parent(node: number): number;
   label(node: number): FlameLabel;
@@ -107,14 +108,14 @@ export function layout(source: FlameSource, frame: Frame2D, boxes = new Boxes())
     const node = waiting.pop() as number;
     if (depth >= minDepth) boxes.add(node, depth, (from - view.from) * scale, share * scale, 0);
     if (depth >= maxDepth) continue;
-    const children = source.children(node);
-    if (children.length === 0) continue;
-    const unit = share / spread(source, node);
+    let child = source.firstChild(node);
+    if (child < 0) continue;
+    const unit = share / source.spread(node);
     let at = from;
     let hidden = 0;
     let hiddenFrom = from;
     const below = depth + 1;
-    for (const child of children) {
+    for (; child >= 0; child = source.nextSibling(child)) {
       if (at >= view.to) break;
       const part = Math.max(0, source.total(child)) * unit;
       if (part > 0 && at + part > view.from) {
@@ -142,21 +143,6 @@ function rest(boxes: Boxes, frame: Frame2D, depth: number, from: number, to: num
     boxes.add(-1, depth, (from - frame.view.from) * scale, width, hidden);
 }
 
-function spread(source: FlameSource, node: number): number {
-  return source.spread?.(node) ?? spreadOf(source, node, source.children(node));
-}
-
-/** What a node's width stands for: its total, or its children's where they are more than that. */
-export function spreadOf(
-  source: Pick<FlameSource, "total">,
-  node: number,
-  children: readonly number[],
-): number {
-  let sum = 0;
-  for (const child of children) sum += Math.max(0, source.total(child));
-  return Math.max(source.total(node), sum) || 1;
-}
-
 /** The part of the root's width that a node takes. */
 export function locate(source: FlameSource, node: number): Span {
   const path = [];
@@ -165,12 +151,13 @@ export function locate(source: FlameSource, node: number): Span {
   let share = 1;
   let parent = source.root;
   for (const step of path.reverse()) {
-    const children = source.children(parent);
-    const unit = share / spread(source, parent);
-    for (const child of children) {
-      if (child === step) break;
+    const unit = share / source.spread(parent);
+    for (
+      let child = source.firstChild(parent);
+      child >= 0 && child !== step;
+      child = source.nextSibling(child)
+    )
       from += Math.max(0, source.total(child)) * unit;
-    }
     share = Math.max(0, source.total(step)) * unit;
     parent = step;
   }

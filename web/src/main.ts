@@ -18,7 +18,7 @@ async function main(): Promise<void> {
       view: () => ({ ...app.model.state, zoom: app.model.zoom, selected: app.model.selected }),
       tree: () => app.model.tree,
       address: () => `#${app.fragment}`,
-      drawn: () => new Promise<void>((done) => app.whenDrawn(done)),
+      finish: () => app.finish(),
       boxes: () => app.chart.boxes.list(),
     },
   });

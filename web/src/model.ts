@@ -81,7 +81,7 @@ export class Model {
     return ranking;
   }
 
-  top(): Ranked[] {
+  top(): readonly Ranked[] {
     return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, this.calls);
   }
 

@@ -48,9 +48,12 @@ function pixelOf(red: number, green: number, blue: number): number {
 
 /** `over` laid over `under` with an opacity of 0 to 1. */
 export function blend(under: number, over: number, opacity: number): number {
-  const mix = (shift: number): number => {
-    const below = (under >>> shift) & 255;
-    return Math.round(below + (((over >>> shift) & 255) - below) * opacity);
-  };
-  return pixelOf(mix(0), mix(8), mix(16));
+  const red = mix(under & 255, over & 255, opacity);
+  const green = mix((under >>> 8) & 255, (over >>> 8) & 255, opacity);
+  const blue = mix((under >>> 16) & 255, (over >>> 16) & 255, opacity);
+  return pixelOf(red, green, blue);
+}
+
+function mix(under: number, over: number, opacity: number): number {
+  return Math.round(under + (over - under) * opacity);
 }

@@ -9,6 +9,7 @@ export class Ribbons {
   private pixels = new Uint32Array(0);
   private width = 0;
   private rows = 0;
+  private paper = 0;
 
   constructor() {
     this.context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -23,18 +24,20 @@ export class Ribbons {
       this.image = context.createImageData(width, rows);
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
+    this.paper = paper;
     this.pixels.fill(paper);
   }
 
   /** A box from a whole pixel on, of any width: where it ends within a pixel, it covers a part of it. */
   add(row: number, left: number, width: number, colour: number, opacity: number): void {
     if (row < 0 || row >= this.rows || left >= this.width) return;
-    const { pixels } = this;
+    const { pixels, paper } = this;
     const begin = row * this.width + left;
     const whole = Math.floor(width);
     const end = Math.min(begin + whole, (row + 1) * this.width);
-    if (opacity === 1) for (let at = begin; at < end; at++) pixels[at] = colour;
-    else for (let at = begin; at < end; at++) pixels[at] = blend(pixels[at], colour, opacity);
+    const usual = opacity === 1 ? colour : blend(paper, colour, opacity);
+    for (let at = begin; at < end; at++)
+      pixels[at] = opacity === 1 || pixels[at] === paper ? usual : blend(pixels[at], colour, opacity);
     const part = width - whole;
     if (part > 0 && end < (row + 1) * this.width) pixels[end] = blend(pixels[end], colour, opacity * part);
   }

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { layout, locate, within, type FlameSource } from "../src/layout";
+import { spreadsOf } from "../src/tree";
 
 /** Anything with numbers for nodes can be drawn: here a parent list and totals. */
 function source(parents: number[], totals: number[]): FlameSource {
+  const spreads = spreadsOf(parents, totals);
   return {
     root: 0,
     total: (node) => totals[node],
+    spread: (node) => spreads[node],
     parent: (node) => parents[node],
-    children: (node) => parents.flatMap((parent, child) => (parent === node ? [child] : [])),
+    firstChild: (node) => parents.indexOf(node),
+    nextSibling: (node) => parents.indexOf(parents[node], node + 1),
     label: (node) => ({ name: String(node), short: "", note: "" }),
     colour: () => "",
   };
