@@ -150,6 +150,39 @@ def test_what_is_beside_the_graph_follows_it(open_page: Open) -> None:
     page.wait_for_function("() => document.querySelectorAll('#table tbody tr').length === 25")
 
 
+def test_a_zoom_ends_where_it_was_going_though_a_key_is_pressed_on_the_way(open_page: Open) -> None:
+    tree = llama()
+    page = open_page(tree)
+    page.emulate_media(reduced_motion="no-preference")
+    page.focus(".flame-scroller")
+    for key in ("ArrowDown", "Enter", "ArrowDown"):
+        page.keyboard.press(key)
+    decode = child(tree, "decode")
+    page.wait_for_function(
+        """node => llmflame.boxes().some(box => box.node === node
+            && Math.abs(box.width - document.querySelector('canvas').clientWidth) < 0.01)""",
+        arg=decode,
+    )
+    assert view(page)["zoom"] == decode != view(page)["selected"]
+
+
+def test_back_leads_to_what_stood_there_though_more_was_typed(open_page: Open) -> None:
+    tree = llama()
+    page = open_page(tree)
+    press(page, "ArrowDown", "Enter")
+    assert view(page)["zoom"] == child(tree, "decode")
+    page.evaluate("""() => {
+        const search = document.querySelector('#search');
+        search.value = 'mm';
+        search.dispatchEvent(new Event('input'));
+        history.back();
+    }""")
+    page.wait_for_function("() => llmflame.view().zoom === 0")
+    settle(page)
+    assert "zoom" not in address(page) and "query" not in address(page)
+    assert view(page)["query"] == ""
+
+
 def test_a_row_that_is_selected_keeps_the_focus(open_page: Open) -> None:
     page = open_page(llama())
     page.focus("#table tbody tr:nth-child(2) .link")

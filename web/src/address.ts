@@ -18,7 +18,11 @@ export class Address {
     changed: () => void,
     private readonly later: Later,
   ) {
-    window.addEventListener("popstate", changed);
+    window.addEventListener("popstate", () => {
+      // Back leads to what stands there: what had not been written yet is left.
+      this.waiting.length = 0;
+      changed();
+    });
     window.addEventListener("hashchange", changed);
     window.addEventListener("pagehide", () => this.flush());
   }

@@ -324,9 +324,9 @@ export class App {
     const moved = zoom !== this.model.zoom;
     this.model.goTo(zoom, selected);
     this.tooltip.hide();
+    this.remember(moved);
     this.showZoom(true);
     this.showSelected();
-    this.remember(moved);
   }
 
   private select(node: number): void {
@@ -379,9 +379,9 @@ export class App {
   /** A place that Back leads away from, though the zoom may be the same. */
   private goTo(node: number): void {
     this.model.goTo(node, node);
+    this.remember(true);
     this.showZoom(true);
     this.showSelected();
-    this.remember(true);
   }
 
   /** The graph of a peak's bytes, brought into sight. */

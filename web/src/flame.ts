@@ -130,10 +130,12 @@ export class FlameChart {
   reveal(node: number, depth: number, wanted = 24): void {
     if (this.source === null) return;
     const span = locate(this.source, node);
-    const { clientWidth: width, clientHeight: height, scrollTop } = this.scroller;
+    const { clientWidth: width, clientHeight: height } = this.scroller;
     this.setRows(Math.max(this.rows, depth + 1));
+    // Where it is gliding to, it will be: halfway it would stay halfway.
+    const pose = this.glide?.to ?? this.pose;
     const share = span.to - span.from;
-    let view = this.view;
+    let { view, scroll } = pose;
     if ((share * width) / (view.to - view.from) < Math.min(wanted, 6)) {
       const room = Math.max(share, (share * width) / (wanted * 4));
       const middle = (span.from + span.to) / 2;
@@ -144,7 +146,6 @@ export class FlameChart {
       view = within({ from: middle - half, to: middle + half });
     }
     const top = this.rowTop(depth);
-    let scroll = scrollTop;
     if (top < scroll + ROW) scroll = top - ROW;
     else if (top + 2 * ROW > scroll + height) scroll = top + 2 * ROW - height;
     this.glideTo({ view, scroll: this.clamp(scroll, height) });
@@ -183,10 +184,15 @@ export class FlameChart {
     return Math.max(this.rows * ROW, this.scroller.clientHeight) - (depth + 1) * ROW;
   }
 
+  private get pose(): Pose {
+    return { view: this.view, scroll: this.scroller.scrollTop };
+  }
+
   private glideTo(to: Pose): void {
-    const from = { view: this.view, scroll: this.scroller.scrollTop };
+    if (this.glide !== null && isSame(this.glide.to, to)) return;
+    const from = this.pose;
     this.glide = null;
-    if (from.view.from === to.view.from && from.view.to === to.view.to && from.scroll === to.scroll) return;
+    if (isSame(from, to)) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.glide = { from, to, start: still ? -Infinity : performance.now() };
     this.redraw();
@@ -324,4 +330,8 @@ export class FlameChart {
       this.pan(this.view, (sideways / width) * span);
     }
   }
+}
+
+function isSame(one: Pose, other: Pose): boolean {
+  return one.view.from === other.view.from && one.view.to === other.view.to && one.scroll === other.scroll;
 }
