@@ -20,14 +20,20 @@ IN_A_BROWSER = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (on PATH or in $LLMFLAME_CHROMIUM)"),
 ]
 
+DRAWN = """async () => {
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    await frame();
+    window.llmflame?.finish();
+    await frame();
+}"""
+"""What follows the graph one piece a frame is asked for at once; a page that could not be drawn has none."""
+
 Open = Callable[..., Any]
 
 
 def settle(page: Any) -> None:
     """Waits until what has been asked for is drawn."""
-    page.evaluate(
-        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
-    )
+    page.evaluate(DRAWN)
 
 
 def address(page: Any) -> str:

@@ -20,6 +20,29 @@ INK = """() => {
 }"""
 
 
+INK_OF_PHASES = """() => {
+    const canvas = document.querySelector('canvas');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const at = (x, y) => [...data.subarray((y * canvas.width + x) * 4).subarray(0, 3)];
+    const colours = new Map([...document.querySelectorAll('.card')].map(card => {
+        const swatch = card.querySelector('.swatch');
+        return [card.querySelector('.name').textContent, getComputedStyle(swatch).backgroundColor];
+    }));
+    const pixel = colour => {
+        const one = new OffscreenCanvas(1, 1).getContext('2d');
+        one.fillStyle = colour;
+        one.fillRect(0, 0, 1, 1);
+        return [...one.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const phases = llmflame.boxes().filter(box => box.depth === 1 && box.node >= 0 && box.width > 8);
+    return phases.map(box => ({
+        wanted: pixel(colours.get(llmflame.tree().frame(box.node).name)),
+        rows: [20, 38, 39].map(y => at(Math.round(box.x) + 1, y)),
+    }));
+}"""
+"""Of each phase in the graph: its colour, and that of its row's first, last but one and last line."""
+
+
 def test_page_opens_and_draws(open_page: Open) -> None:
     page = open_page(llama())
     assert page.evaluate(INK) > 20
@@ -27,6 +50,20 @@ def test_page_opens_and_draws(open_page: Open) -> None:
     assert "42.3" in page.inner_text("#figures")
     assert page.locator(".card").count() == 9
     assert page.locator("#table tbody tr").count() == 25
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_have_the_colours_that_are_said(open_page: Open, scheme: str) -> None:
+    page = open_page(llama())
+    if scheme == "dark":
+        page.click("#theme")
+        settle(page)
+    drawn = page.evaluate(INK_OF_PHASES)
+    assert len(drawn) >= 3
+    for one in drawn:
+        first, last, gap = one["rows"]
+        assert first == last == one["wanted"], "a box is of one colour, that of its phase"
+        assert gap != one["wanted"], "a line of paper parts it from the row below"
 
 
 def test_widths_are_shares_of_the_run(open_page: Open) -> None:
@@ -97,6 +134,66 @@ def test_zoom_by_keyboard(open_page: Open) -> None:
     page.go_back()
     settle(page)
     assert view(page)["zoom"] == child(tree, "prefill")
+
+
+def test_what_is_beside_the_graph_follows_it(open_page: Open) -> None:
+    page = open_page(llama())
+    before = page.evaluate("() => history.length")
+    page.focus(".flame-scroller")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    for place in ("#details h2", "#crumbs [aria-current]", "#table h2 small"):
+        page.wait_for_function(
+            "place => document.querySelector(place).textContent.includes('decode')", arg=place
+        )
+    page.wait_for_function("before => history.length === before + 1", arg=before)
+    page.wait_for_function("() => document.querySelectorAll('#table tbody tr').length === 25")
+
+
+def test_a_zoom_ends_where_it_was_going_though_a_key_is_pressed_on_the_way(open_page: Open) -> None:
+    tree = llama()
+    page = open_page(tree)
+    page.emulate_media(reduced_motion="no-preference")
+    page.focus(".flame-scroller")
+    for key in ("ArrowDown", "Enter", "ArrowDown"):
+        page.keyboard.press(key)
+    decode = child(tree, "decode")
+    page.wait_for_function(
+        """node => llmflame.boxes().some(box => box.node === node
+            && Math.abs(box.width - document.querySelector('canvas').clientWidth) < 0.01)""",
+        arg=decode,
+    )
+    assert view(page)["zoom"] == decode != view(page)["selected"]
+
+
+def test_back_leads_to_what_stood_there_though_more_was_typed(open_page: Open) -> None:
+    tree = llama()
+    page = open_page(tree)
+    press(page, "ArrowDown", "Enter")
+    assert view(page)["zoom"] == child(tree, "decode")
+    page.evaluate("""() => {
+        const search = document.querySelector('#search');
+        search.value = 'mm';
+        search.dispatchEvent(new Event('input'));
+        history.back();
+    }""")
+    page.wait_for_function("() => llmflame.view().zoom === 0")
+    settle(page)
+    assert "zoom" not in address(page) and "query" not in address(page)
+    assert view(page)["query"] == ""
+
+
+def test_a_row_that_is_selected_keeps_the_focus(open_page: Open) -> None:
+    page = open_page(llama())
+    page.focus("#table tbody tr:nth-child(2) .link")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert page.get_attribute("#table tbody tr:nth-child(2)", "aria-selected") == "true"
+    assert page.evaluate("() => document.activeElement.closest('tr')?.rowIndex") == 2
+    page.click("#table .more button")
+    assert page.locator("#table tbody tr").count() > 25
+    press(page, "ArrowDown", "Enter")
+    assert page.locator("#table tbody tr[aria-selected=true]").count() <= 1
 
 
 def test_zoom_by_click(open_page: Open) -> None:

@@ -16,6 +16,7 @@ import { clip, formatCount, formatShare, formatValue } from "./format";
 import { drawHelp } from "./help";
 import { Keys, type Commands } from "./keys";
 import { drawFigures, drawLead, drawStatus } from "./lead";
+import { Later } from "./later";
 import { drawLegend } from "./legend";
 import { drawLenses, withLine } from "./lenses";
 import { drawLimit } from "./limit";
@@ -53,7 +54,8 @@ export class App {
   private readonly modes: readonly ColourMode[];
   /** What the bar of phases shows: it is drawn anew where that changes only. */
   private phasesAre = "";
-  private isWaiting = false;
+  private legendIs: { colouring: Colouring; zoom: number; metric: number } | null = null;
+  private readonly later: Later;
   private source: TreeSource;
   private colouring: Colouring;
   private made: {
@@ -102,6 +104,7 @@ export class App {
       hover: (node, hidden, event) => this.hover(node, hidden, event),
       pick: (node) => this.zoomTo(node, node),
     });
+    this.later = new Later(() => this.chart.isStill);
     this.table = new FrameTable(byId("table"), (row) => this.select(row.node));
     const around = {
       goToFrame: (words: string) => this.goToPlace(words),
@@ -115,12 +118,15 @@ export class App {
     new Keys(this.commands(), this.chart.element, () => this.help.open);
     window.addEventListener("beforeprint", () => this.onPaper(true));
     window.addEventListener("afterprint", () => this.onPaper(false));
-    this.address = new Address(() => this.restore());
+    this.address = new Address(() => this.restore(), this.later);
     this.colouring = this.makeColouring();
     this.source = this.makeSource();
+    this.chart.recolour(this.theme.ink());
     if (this.model.metric < 0)
       byId("flame").replaceChildren(el("p", { class: "note" }, "This profile holds no numbers to draw."));
+    this.drawLimit();
     this.restore();
+    this.later.finish();
   }
 
   private commands(): Commands {
@@ -143,7 +149,12 @@ export class App {
 
   /** Once the graph stands. */
   drawRest(done: () => void): void {
-    this.chart.whenStill(() => this.sections.drawWhenIdle(done));
+    this.later.whenDone(() => this.sections.drawWhenIdle(done));
+  }
+
+  /** What would follow a frame or two later is there at once. */
+  finish(): void {
+    this.later.finish();
   }
 
   /** What is seen, as it stands in the address. */
@@ -184,20 +195,30 @@ export class App {
     const { model } = this;
     this.colouring = this.makeColouring();
     this.source = this.makeSource();
-    this.chart.recolour(this.theme.ink());
-    drawLimit(byId("limit"), this.facts, this.theme.scheme);
     if (model.metric >= 0)
       this.chart.show(this.source, model.state.shape === "flame", model.tree.height[0] + 1);
     this.chart.mark({ hovered: -1 });
+    drawLenses(byId("lenses"), model.report.tree, model.state, model.trouble, (change) =>
+      this.change(change),
+    );
     this.showZoom(glide);
     this.showSelected();
   }
 
   private showZoom(glide: boolean): void {
     const { model } = this;
-    const { tree, zoom, metric, state } = model;
-    drawLenses(byId("lenses"), model.report.tree, state, model.trouble, (change) => this.change(change));
-    const scheme = this.theme.scheme;
+    const { tree, zoom, metric } = model;
+    if (metric >= 0) this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
+    this.chart.mark({ zoomed: zoom });
+    this.showMatches();
+    this.later.do("way", () => this.showWay());
+    this.showBeside();
+  }
+
+  /** What part of the run it is, and how one came there. */
+  private showWay(): void {
+    const { tree, zoom, metric, state } = this.model;
+    const { scheme } = this.theme;
     const phase = tree.nearest(zoom, "phase");
     const held = tree.held && metric >= 0 ? (peakOf(tree.metrics[metric])?.phase ?? null) : null;
     const current = phase < 0 ? held : tree.frame(phase).name;
@@ -207,43 +228,43 @@ export class App {
     this.phasesAre = phasesAre;
     this.part.show(state.step, phase < 0 ? null : tree.frame(phase).name, tree.held);
     drawCrumbs(byId("crumbs"), tree, zoom, (node) => this.zoomTo(node, node));
-    this.chart.mark({ zoomed: zoom });
-    this.showMatches();
-    if (metric < 0) return;
-    this.chart.fit(zoom, tree.depth[zoom], tree.depth[zoom] + tree.height[zoom] + 1, glide);
-    this.showBeside();
   }
 
   private showSelected(): void {
     const { model } = this;
-    const { tree, selected, metric } = model;
-    const scheme = this.theme.scheme;
+    const { selected } = model;
     const same = selected > 0 ? (node: number): boolean => model.ranking.alike(node, selected) : null;
     this.chart.mark({ selected, same });
+    this.later.do("details", () => this.showDetails());
+    this.showBeside();
+  }
+
+  private showDetails(): void {
+    const { tree, selected, metric } = this.model;
     if (metric < 0) return;
-    drawDetails(byId("details"), tree, selected, metric, scheme, {
+    drawDetails(byId("details"), tree, selected, metric, this.theme.scheme, {
       zoom: (node) => this.zoomTo(node, node),
       find: (query) => this.change({ query, regex: false }),
       callers: (node) => this.turn(node),
       focus: (node) => this.focusOn(node),
       hide: (node) => this.hide(node),
     });
-    this.showBeside();
     this.speak();
   }
 
   /** Passes over all nodes: they wait for the graph, and what is asked for meanwhile is done once. */
   private showBeside(): void {
-    if (this.isWaiting) return;
-    this.isWaiting = true;
-    this.chart.whenStill(() => {
-      this.isWaiting = false;
-      const { model } = this;
-      const { tree, zoom, metric } = model;
-      if (metric < 0) return;
-      drawLegend(byId("legend"), tree, zoom, metric, this.colouring);
-      this.showTable();
-    });
+    if (this.model.metric < 0) return;
+    this.later.doWhenStill("legend", () => this.showLegend());
+    this.later.doWhenStill("table", () => this.showTable());
+  }
+
+  private showLegend(): void {
+    const { tree, zoom, metric } = this.model;
+    const { colouring, legendIs } = this;
+    if (legendIs?.colouring === colouring && legendIs.zoom === zoom && legendIs.metric === metric) return;
+    drawLegend(byId("legend"), tree, zoom, metric, colouring);
+    this.legendIs = { colouring, zoom, metric };
   }
 
   private showTable(): void {
@@ -251,7 +272,7 @@ export class App {
     const { tree, selected, metric } = model;
     const scheme = this.theme.scheme;
     byId("table").hidden = tree.role === "callers";
-    this.table.show({
+    const acts = this.table.show({
       rows: model.top(),
       metric: tree.metrics[metric],
       within: tree.frame(model.zoom).name,
@@ -260,6 +281,7 @@ export class App {
       scheme,
       isSelected: (row) => model.ranking.alike(row.node, selected),
     });
+    acts.forEach((act, at) => this.later.doWhenStill(`table ${at}`, act));
   }
 
   private speak(): void {
@@ -302,9 +324,9 @@ export class App {
     const moved = zoom !== this.model.zoom;
     this.model.goTo(zoom, selected);
     this.tooltip.hide();
+    this.remember(moved);
     this.showZoom(true);
     this.showSelected();
-    this.remember(moved);
   }
 
   private select(node: number): void {
@@ -357,9 +379,9 @@ export class App {
   /** A place that Back leads away from, though the zoom may be the same. */
   private goTo(node: number): void {
     this.model.goTo(node, node);
+    this.remember(true);
     this.showZoom(true);
     this.showSelected();
-    this.remember(true);
   }
 
   /** The graph of a peak's bytes, brought into sight. */
@@ -444,14 +466,20 @@ export class App {
     if (printed) this.sections.drawAll();
     if (printed) document.querySelectorAll("details").forEach((item) => (item.open = true));
     this.theme.print(printed);
+    this.later.finish();
     this.chart.drawNow();
   }
 
   private recolour(): void {
     this.chart.recolour(this.theme.ink());
+    this.drawLimit();
     this.memory.recolour(this.theme.scheme);
     this.sections.recolour(this.theme.scheme);
     this.refresh(false);
+  }
+
+  private drawLimit(): void {
+    drawLimit(byId("limit"), this.facts, this.theme.scheme);
   }
 
   private nextColour(): void {

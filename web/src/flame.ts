@@ -1,8 +1,8 @@
 /** The flame graph on a canvas: draws a source, and says what the pointer does to it. */
 
 import { el } from "./dom";
-import { layout, locate, within, type Box, type FlameSource, type Span } from "./layout";
-import { drawBoxes, ROW, type Ink, type Marks } from "./paint";
+import { Boxes, layout, locate, within, type Box, type FlameSource, type Span } from "./layout";
+import { Painter, ROW, type Ink, type Marks } from "./paint";
 
 export interface FlameEvents {
   /** The pointer is over a node (-1: over none), or over a box that stands for `hidden` siblings. */
@@ -33,19 +33,21 @@ interface Laid {
 
 export class FlameChart {
   readonly canvas: HTMLCanvasElement;
-  boxes: Box[] = [];
+  readonly boxes = new Boxes();
+  private readonly painter = new Painter();
+  private firstRow = 0;
+  private lastRow = 0;
   private laid: Laid | null = null;
   private readonly scroller: HTMLElement;
   private readonly spacer: HTMLElement;
   private source: FlameSource | null = null;
-  private rows = 1;
+  private rows = 0;
   private inverted = false;
   private view: Span = WHOLE;
   private marks: Marks = { selected: -1, hovered: -1, zoomed: 0, hit: null, same: null };
   private ink: Ink | null = null;
   private glide: { from: Pose; to: Pose; start: number } | null = null;
   private pending = 0;
-  private resting: (() => void)[] = [];
   private drag: { x: number; y: number; view: Span; scroll: number; moved: boolean } | null = null;
 
   constructor(
@@ -99,10 +101,9 @@ export class FlameChart {
     if (this.source === null) return;
     const span = locate(this.source, node);
     const scrollBefore = this.rowTop(depth) - this.scroller.scrollTop;
-    this.rows = rows;
-    this.spacer.style.height = `${rows * ROW}px`;
-    const top = Math.max(0, (depth - 2) * ROW);
     const height = this.scroller.clientHeight;
+    this.setRows(rows);
+    const top = Math.max(0, (depth - 2) * ROW);
     const scroll = this.inverted ? Math.max(0, rows * ROW - height - top) : top;
     if (!glide) {
       this.view = within(span);
@@ -111,18 +112,30 @@ export class FlameChart {
       return this.redraw();
     }
     if (this.inverted) this.scroller.scrollTop = this.rowTop(depth) - scrollBefore;
-    this.glideTo({ view: within(span), scroll: clampScroll(this.scroller, scroll) });
+    this.glideTo({ view: within(span), scroll: this.clamp(scroll, height) });
+  }
+
+  private setRows(rows: number): void {
+    if (rows === this.rows) return;
+    this.rows = rows;
+    this.spacer.style.height = `${rows * ROW}px`;
+  }
+
+  /** What a scroller of that height can be scrolled to. */
+  private clamp(scroll: number, height: number): number {
+    return Math.max(0, Math.min(scroll, this.rows * ROW - height));
   }
 
   /** Brings a node into sight, and makes it wide enough to be seen. */
   reveal(node: number, depth: number, wanted = 24): void {
     if (this.source === null) return;
     const span = locate(this.source, node);
-    this.rows = Math.max(this.rows, depth + 1);
-    this.spacer.style.height = `${this.rows * ROW}px`;
-    const width = this.scroller.clientWidth;
+    const { clientWidth: width, clientHeight: height } = this.scroller;
+    this.setRows(Math.max(this.rows, depth + 1));
+    // Where it is gliding to, it will be: halfway it would stay halfway.
+    const pose = this.glide?.to ?? this.pose;
     const share = span.to - span.from;
-    let view = this.view;
+    let { view, scroll } = pose;
     if ((share * width) / (view.to - view.from) < Math.min(wanted, 6)) {
       const room = Math.max(share, (share * width) / (wanted * 4));
       const middle = (span.from + span.to) / 2;
@@ -133,29 +146,29 @@ export class FlameChart {
       view = within({ from: middle - half, to: middle + half });
     }
     const top = this.rowTop(depth);
-    let scroll = this.scroller.scrollTop;
     if (top < scroll + ROW) scroll = top - ROW;
-    else if (top + 2 * ROW > scroll + this.scroller.clientHeight)
-      scroll = top + 2 * ROW - this.scroller.clientHeight;
-    this.glideTo({ view, scroll: clampScroll(this.scroller, scroll) });
+    else if (top + 2 * ROW > scroll + height) scroll = top + 2 * ROW - height;
+    this.glideTo({ view, scroll: this.clamp(scroll, height) });
   }
 
   boxAt(event: MouseEvent): Box | null {
     const area = this.canvas.getBoundingClientRect();
     const x = event.clientX - area.left;
     const y = event.clientY - area.top;
-    for (let at = this.boxes.length - 1; at >= 0; at--) {
-      const box = this.boxes[at];
-      const top = this.rowTop(box.depth) - this.scroller.scrollTop;
-      if (y >= top && y < top + ROW && x >= box.x && x < box.x + Math.max(box.width, 1)) return box;
+    const { boxes } = this;
+    const { scrollTop } = this.scroller;
+    for (let at = boxes.length - 1; at >= 0; at--) {
+      const left = boxes.x[at];
+      if (x < left || x >= left + Math.max(boxes.width[at], 1)) continue;
+      const top = this.rowTop(boxes.depth[at]) - scrollTop;
+      if (y >= top && y < top + ROW) return boxes.at(at);
     }
     return null;
   }
 
-  /** Does something once the graph stands still and is drawn: what is beside it can wait that long. */
-  whenStill(act: () => void): void {
-    this.resting.push(act);
-    this.redraw();
+  /** Whether it neither moves nor waits to be drawn. */
+  get isStill(): boolean {
+    return this.glide === null && this.pending === 0;
   }
 
   redraw(): void {
@@ -171,8 +184,15 @@ export class FlameChart {
     return Math.max(this.rows * ROW, this.scroller.clientHeight) - (depth + 1) * ROW;
   }
 
+  private get pose(): Pose {
+    return { view: this.view, scroll: this.scroller.scrollTop };
+  }
+
   private glideTo(to: Pose): void {
-    const from = { view: this.view, scroll: this.scroller.scrollTop };
+    if (this.glide !== null && isSame(this.glide.to, to)) return;
+    const from = this.pose;
+    this.glide = null;
+    if (isSame(from, to)) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.glide = { from, to, start: still ? -Infinity : performance.now() };
     this.redraw();
@@ -185,7 +205,7 @@ export class FlameChart {
     const eased = 1 - (1 - part) ** 3;
     const mix = (a: number, b: number): number => (part === 1 ? b : a + (b - a) * eased);
     this.view = { from: mix(from.view.from, to.view.from), to: mix(from.view.to, to.view.to) };
-    this.scroller.scrollTop = mix(from.scroll, to.scroll);
+    if (from.scroll !== to.scroll) this.scroller.scrollTop = mix(from.scroll, to.scroll);
     if (part === 1) this.glide = null;
     else this.redraw();
   }
@@ -193,11 +213,6 @@ export class FlameChart {
   private draw(now: number): void {
     this.pending = 0;
     this.step(now);
-    if (this.glide === null && this.resting.length > 0) {
-      const acts = this.resting;
-      this.resting = [];
-      requestAnimationFrame(() => acts.forEach((act) => act()));
-    }
     if (this.source === null || this.ink === null) return;
     const width = this.scroller.clientWidth;
     const height = this.scroller.clientHeight;
@@ -217,20 +232,10 @@ export class FlameChart {
     this.layOut(width, height, scroll);
     const context = this.canvas.getContext("2d", { alpha: false });
     if (context === null) return;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    drawBoxes(
-      context,
-      this.source,
-      this.boxes,
-      (box) => this.rowTop(box.depth) - scroll,
-      this.ink,
-      this.marks,
-      {
-        width,
-        height,
-        ratio,
-      },
-    );
+    const { source, ink, marks, boxes, inverted, firstRow: first, lastRow: last } = this;
+    const [begin, step] = [this.rowTop(0) - scroll, inverted ? -ROW : ROW];
+    const topOf = (depth: number): number => begin + depth * step;
+    this.painter.draw(context, source, boxes, { first, last, topOf }, ink, marks, { width, height, ratio });
   }
 
   /** Boxes of the rows in sight; kept while what they depend on stays, as where only marks change. */
@@ -243,9 +248,10 @@ export class FlameChart {
       return;
     this.laid = now;
     const above = inverted ? this.rowTop(-1) - scroll - height : scroll;
-    const minDepth = Math.max(0, Math.floor(above / ROW));
-    const maxDepth = Math.ceil((above + height) / ROW) - 1;
-    this.boxes = layout(source, { view, width, minDepth, maxDepth, minWidth: MIN_WIDTH });
+    this.firstRow = Math.max(0, Math.floor(above / ROW));
+    this.lastRow = Math.max(this.firstRow, Math.ceil((above + height) / ROW) - 1);
+    const { firstRow: minDepth, lastRow: maxDepth } = this;
+    layout(source, { view, width, minDepth, maxDepth, minWidth: MIN_WIDTH }, this.boxes);
   }
 
   private listen(): void {
@@ -326,6 +332,6 @@ export class FlameChart {
   }
 }
 
-function clampScroll(scroller: HTMLElement, scroll: number): number {
-  return Math.max(0, Math.min(scroll, scroller.scrollHeight - scroller.clientHeight));
+function isSame(one: Pose, other: Pose): boolean {
+  return one.view.from === other.view.from && one.view.to === other.view.to && one.scroll === other.scroll;
 }

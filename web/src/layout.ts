@@ -4,10 +4,11 @@
 export interface FlameSource {
   readonly root: number;
   total(node: number): number;
-  /** What its width stands for, where that is kept: see `spreadOf`. */
-  spread?(node: number): number;
-  /** In the order in which they are drawn. */
-  children(node: number): readonly number[];
+  /** What its width stands for: its total, or its children's where they are more than that. */
+  spread(node: number): number;
+  /** In the order in which they are drawn; -1: it has none, or there is no other. */
+  firstChild(node: number): number;
+  nextSibling(node: number): number;
   /** -1 above the root. */
   parent(node: number): number;
   label(node: number): FlameLabel;
@@ -38,6 +39,50 @@ export interface Box {
   readonly hidden: number;
 }
 
+const ROOM = 1024;
+
+/** Boxes by column, parents before children: an object for each of thousands would be garbage each frame. */
+export class Boxes {
+  length = 0;
+  node = new Int32Array(ROOM);
+  depth = new Int32Array(ROOM);
+  hidden = new Int32Array(ROOM);
+  x = new Float64Array(ROOM);
+  width = new Float64Array(ROOM);
+
+  add(node: number, depth: number, x: number, width: number, hidden: number): void {
+    const at = this.length++;
+    if (at === this.node.length) this.grow();
+    this.node[at] = node;
+    this.depth[at] = depth;
+    this.x[at] = x;
+    this.width[at] = width;
+    this.hidden[at] = hidden;
+  }
+
+  at(index: number): Box {
+    const [node, depth, hidden] = [this.node[index], this.depth[index], this.hidden[index]];
+    return { node, depth, hidden, x: this.x[index], width: this.width[index] };
+  }
+
+  list(): Box[] {
+    return Array.from({ length: this.length }, (_, index) => this.at(index));
+  }
+
+  private grow(): void {
+    const larger = <T extends Int32Array | Float64Array>(old: T, made: T): T => {
+      made.set(old);
+      return made;
+    };
+    const size = this.node.length * 2;
+    this.node = larger(this.node, new Int32Array(size));
+    this.depth = larger(this.depth, new Int32Array(size));
+    this.hidden = larger(this.hidden, new Int32Array(size));
+    this.x = larger(this.x, new Float64Array(size));
+    this.width = larger(this.width, new Float64Array(size));
+  }
+}
+
 export interface Frame2D {
   readonly view: Span;
   readonly width: number;
@@ -48,9 +93,9 @@ export interface Frame2D {
   readonly minWidth: number;
 }
 
-/** Boxes that can be seen, parents before children. */
-export function layout(source: FlameSource, frame: Frame2D): Box[] {
-  const boxes: Box[] = [];
+/** Boxes that can be seen; `boxes`: where they go, in place of what it holds. */
+export function layout(source: FlameSource, frame: Frame2D, boxes = new Boxes()): Boxes {
+  boxes.length = 0;
   if (!(source.total(source.root) > 0)) return boxes;
   const { view, minWidth, minDepth = 0, maxDepth } = frame;
   const scale = frame.width / (view.to - view.from);
@@ -61,17 +106,16 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
     const from = waiting.pop() as number;
     const depth = waiting.pop() as number;
     const node = waiting.pop() as number;
-    if (depth >= minDepth)
-      boxes.push({ node, depth, x: (from - view.from) * scale, width: share * scale, hidden: 0 });
+    if (depth >= minDepth) boxes.add(node, depth, (from - view.from) * scale, share * scale, 0);
     if (depth >= maxDepth) continue;
-    const children = source.children(node);
-    if (children.length === 0) continue;
-    const unit = share / spread(source, node);
+    let child = source.firstChild(node);
+    if (child < 0) continue;
+    const unit = share / source.spread(node);
     let at = from;
     let hidden = 0;
     let hiddenFrom = from;
     const below = depth + 1;
-    for (const child of children) {
+    for (; child >= 0; child = source.nextSibling(child)) {
       if (at >= view.to) break;
       const part = Math.max(0, source.total(child)) * unit;
       if (part > 0 && at + part > view.from) {
@@ -92,26 +136,11 @@ export function layout(source: FlameSource, frame: Frame2D): Box[] {
 }
 
 /** One box for siblings that are each too narrow. */
-function rest(boxes: Box[], frame: Frame2D, depth: number, from: number, to: number, hidden: number): void {
+function rest(boxes: Boxes, frame: Frame2D, depth: number, from: number, to: number, hidden: number): void {
   const scale = frame.width / (frame.view.to - frame.view.from);
   const width = (to - from) * scale;
   if (width >= frame.minWidth && depth >= (frame.minDepth ?? 0))
-    boxes.push({ node: -1, depth, x: (from - frame.view.from) * scale, width, hidden });
-}
-
-function spread(source: FlameSource, node: number): number {
-  return source.spread?.(node) ?? spreadOf(source, node, source.children(node));
-}
-
-/** What a node's width stands for: its total, or its children's where they are more than that. */
-export function spreadOf(
-  source: Pick<FlameSource, "total">,
-  node: number,
-  children: readonly number[],
-): number {
-  let sum = 0;
-  for (const child of children) sum += Math.max(0, source.total(child));
-  return Math.max(source.total(node), sum) || 1;
+    boxes.add(-1, depth, (from - frame.view.from) * scale, width, hidden);
 }
 
 /** The part of the root's width that a node takes. */
@@ -122,12 +151,13 @@ export function locate(source: FlameSource, node: number): Span {
   let share = 1;
   let parent = source.root;
   for (const step of path.reverse()) {
-    const children = source.children(parent);
-    const unit = share / spread(source, parent);
-    for (const child of children) {
-      if (child === step) break;
+    const unit = share / source.spread(parent);
+    for (
+      let child = source.firstChild(parent);
+      child >= 0 && child !== step;
+      child = source.nextSibling(child)
+    )
       from += Math.max(0, source.total(child)) * unit;
-    }
     share = Math.max(0, source.total(step)) * unit;
     parent = step;
   }

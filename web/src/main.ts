@@ -18,7 +18,8 @@ async function main(): Promise<void> {
       view: () => ({ ...app.model.state, zoom: app.model.zoom, selected: app.model.selected }),
       tree: () => app.model.tree,
       address: () => `#${app.fragment}`,
-      boxes: () => app.chart.boxes.map((box) => ({ ...box })),
+      finish: () => app.finish(),
+      boxes: () => app.chart.boxes.list(),
     },
   });
   const { dataset } = document.documentElement;

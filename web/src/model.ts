@@ -19,16 +19,18 @@ export class Model {
   matches: Matches | null = null;
   /** Why there are no matches, where the query is wrong. */
   complaint = "";
+  /** Metrics that can be a width: they add up, and there is some of them. Time comes first. */
+  readonly metrics: readonly Metric[];
   private readonly lenses = new Lenses();
   private readonly rankings = new WeakMap<CallTree, Ranking>();
 
   constructor(readonly report: Report) {
     this.tree = this.base = report.tree;
+    this.metrics = this.widths();
     this.state = { ...START, metric: this.metrics[0]?.name ?? "" };
   }
 
-  /** Metrics that can be a width: they add up, and there is some of them. Time comes first. */
-  get metrics(): Metric[] {
+  private widths(): Metric[] {
     return this.bases.flatMap((tree) =>
       inOrder(tree.metrics.filter((metric, index) => canBeWidth(metric) && tree.total(index)[0] > 0)),
     );
@@ -81,7 +83,7 @@ export class Model {
     return ranking;
   }
 
-  top(): Ranked[] {
+  top(): readonly Ranked[] {
     return this.metric < 0 ? [] : this.ranking.rows(this.zoom, this.metric, this.calls);
   }
 

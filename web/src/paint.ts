@@ -1,6 +1,8 @@
 /** The strokes of a flame graph: boxes, their text, and what is marked in them. */
 
-import type { Box, FlameLabel, FlameSource } from "./layout";
+import type { Boxes, FlameLabel, FlameSource } from "./layout";
+import { Palette } from "./palette";
+import { Ribbons } from "./ribbons";
 
 export const ROW = 20;
 const PAD = 5;
@@ -9,6 +11,12 @@ const FONT =
 const MIN_TEXT = 18;
 const HOVER_ALPHA = 0.13;
 const LEAST_TEXT_ALPHA = 0.55;
+/** Of what a search has not found. */
+const OTHERS_ALPHA = 0.38;
+const ABOVE_ALPHA = 0.5;
+const SAME_ALPHA = 0.75;
+/** Wider boxes are outlined where they are marked, narrower ones filled. */
+const OUTLINED = 2;
 
 export interface Ink {
   readonly paper: string;
@@ -52,64 +60,175 @@ interface Area {
   readonly ratio: number;
 }
 
-export function drawBoxes(
-  context: CanvasRenderingContext2D,
-  source: FlameSource,
-  boxes: readonly Box[],
-  topOf: (box: Box) => number,
-  ink: Ink,
-  marks: Marks,
-  area: Area,
-): void {
-  context.fillStyle = ink.paper;
-  context.fillRect(0, 0, area.width, area.height);
-  context.font = FONT;
-  context.textBaseline = "middle";
-  const above = ancestors(source, marks.zoomed);
-  const strokes = new Strokes(boxes, topOf, area);
-  fill(context, strokes, source, ink, marks, above);
-  const { node, left, top, width } = strokes;
-  const hovered = node.indexOf(marks.hovered);
-  if (hovered >= 0 && marks.hovered >= 0) {
-    context.fillStyle = ink.text;
-    context.globalAlpha = HOVER_ALPHA;
-    context.fillRect(left[hovered], top[hovered], width[hovered], ROW - 1);
-  }
-  const writer = new Writer(context);
-  for (let at = 0; at < node.length; at++) {
-    if (width[at] < MIN_TEXT || node[at] < 0) continue;
-    const hit = isHit(marks, node[at]);
-    const [text, faint] = hit ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
-    writer.alpha(Math.max(LEAST_TEXT_ALPHA, alpha(node[at], hit, marks, above)));
-    writer.write(source.label(node[at]), left[at] + PAD, top[at] + ROW / 2, width[at] - 2 * PAD, text, faint);
-  }
-  context.globalAlpha = 1;
-  for (let at = 0; at < node.length; at++)
-    if (node[at] >= 0 && node[at] !== source.root)
-      outline(context, node[at], left[at], top[at], width[at], ink, marks);
+/** Where rows stand: those from `first` to `last`, `depth` being that of a row. */
+export interface Rows {
+  readonly first: number;
+  readonly last: number;
+  topOf(depth: number): number;
 }
 
-/** Boxes as they stand on the canvas, by column: an object for each of thousands would be garbage each frame. */
-class Strokes {
-  readonly node: Int32Array;
-  readonly left: Float64Array;
-  readonly top: Float64Array;
-  readonly width: Float64Array;
+/** What else there is to a box, by the box. */
+const NO_MARK = 0;
+const SAME = 1;
+const SELECTED = 2;
 
-  constructor(boxes: readonly Box[], topOf: (box: Box) => number, area: Area) {
-    this.node = new Int32Array(boxes.length);
-    this.left = new Float64Array(boxes.length);
-    this.top = new Float64Array(boxes.length);
-    this.width = new Float64Array(boxes.length);
-    boxes.forEach((box, at) => {
-      const left = Math.max(0, snap(box.x, area.ratio));
-      const right = Math.min(area.width, snap(box.x + box.width, area.ratio));
-      const gap = box.width > 3 ? 1 : box.width > 1.5 ? 0.5 : 0;
-      this.node[at] = box.node;
+/** Draws boxes; keeps what it needs for each frame anew. */
+export class Painter {
+  private readonly palette = new Palette();
+  private readonly ribbons = new Ribbons();
+  private writer: Writer | null = null;
+  private colours = new Int32Array(0);
+  private opacities = new Float64Array(0);
+  private left = new Float64Array(0);
+  private wide = new Float64Array(0);
+  private marked = new Uint8Array(0);
+
+  draw(
+    context: CanvasRenderingContext2D,
+    source: FlameSource,
+    boxes: Boxes,
+    rows: Rows,
+    ink: Ink,
+    marks: Marks,
+    area: Area,
+  ): void {
+    this.measure(boxes, area);
+    this.choose(source, boxes, ink, marks);
+    this.fill(context, boxes, rows, ink, area);
+    context.setTransform(area.ratio, 0, 0, area.ratio, 0, 0);
+    this.hover(context, boxes, rows, ink, marks, area);
+    this.write(context, source, boxes, rows, ink, marks, area);
+    this.outline(context, boxes, rows, ink, area);
+    context.globalAlpha = 1;
+  }
+
+  /** Boxes in device pixels: they begin on whole ones. */
+  private measure({ length, x, width }: Boxes, { width: room, ratio }: Area): void {
+    if (this.left.length < length) {
+      this.colours = new Int32Array(length * 2);
+      this.opacities = new Float64Array(length * 2);
+      this.left = new Float64Array(length * 2);
+      this.wide = new Float64Array(length * 2);
+      this.marked = new Uint8Array(length * 2);
+    }
+    const last = Math.round(room * ratio);
+    for (let at = 0; at < length; at++) {
+      const left = Math.max(0, Math.round(x[at] * ratio));
+      const right = Math.min(last, Math.round((x[at] + width[at]) * ratio));
+      const gap = width[at] > 3 ? 1 : width[at] > 1.5 ? 0.5 : 0;
       this.left[at] = left;
-      this.top[at] = topOf(box);
-      this.width[at] = Math.max(right - left - gap, 0.5);
-    });
+      this.wide[at] = Math.max(right - left - gap * ratio, 0.5 * ratio);
+    }
+  }
+
+  private choose(source: FlameSource, { length, node }: Boxes, ink: Ink, marks: Marks): void {
+    const { palette, colours, opacities, marked } = this;
+    const above = ancestors(source, marks.zoomed);
+    const { hit, same, selected } = marks;
+    for (let at = 0; at < length; at++) {
+      const own = node[at];
+      const found = isHit(marks, own);
+      colours[at] = palette.index(own < 0 ? ink.hidden : found ? ink.hit : source.colour(own));
+      opacities[at] = hit !== null ? (found ? 1 : OTHERS_ALPHA) : above.has(own) ? ABOVE_ALPHA : 1;
+      marked[at] = NO_MARK;
+      if (own < 0 || own === source.root) continue;
+      if (own === selected) marked[at] = SELECTED;
+      else if (same?.(own) === true) marked[at] = SAME;
+    }
+  }
+
+  private fill(
+    context: CanvasRenderingContext2D,
+    { length, depth }: Boxes,
+    rows: Rows,
+    ink: Ink,
+    { width, height, ratio }: Area,
+  ): void {
+    const { palette, ribbons, colours, opacities, left, wide, marked } = this;
+    const paper = palette.index(ink.paper);
+    const accent = palette.index(ink.accent);
+    const pixels = palette.resolve();
+    const count = rows.last - rows.first + 1;
+    // The bitmap's rows go down the screen, which an upward graph's do not.
+    const down = rows.topOf(rows.last) >= rows.topOf(rows.first);
+    const rowOf = (at: number): number => (down ? depth[at] - rows.first : rows.last - depth[at]);
+    ribbons.start(Math.round(width * ratio), count, pixels[paper]);
+    for (let at = 0; at < length; at++)
+      ribbons.add(rowOf(at), left[at], wide[at], pixels[colours[at]], opacities[at]);
+    for (let at = 0; at < length; at++) {
+      if (marked[at] === NO_MARK || wide[at] > OUTLINED * ratio) continue;
+      const opacity = marked[at] === SELECTED ? 1 : SAME_ALPHA;
+      ribbons.add(rowOf(at), left[at], Math.max(wide[at], ratio), pixels[accent], opacity);
+    }
+    const top = rows.topOf(down ? rows.first : rows.last);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalAlpha = 1;
+    context.fillStyle = ink.paper;
+    context.fillRect(0, 0, Math.ceil(width * ratio), Math.ceil(height * ratio));
+    ribbons.draw(context, top * ratio, ROW * ratio);
+    for (let row = 0; row < count; row++)
+      context.fillRect(0, (top + (row + 1) * ROW - 1) * ratio, Math.ceil(width * ratio), ratio);
+  }
+
+  private hover(
+    context: CanvasRenderingContext2D,
+    { length, node, depth }: Boxes,
+    rows: Rows,
+    ink: Ink,
+    { hovered }: Marks,
+    { ratio }: Area,
+  ): void {
+    if (hovered < 0) return;
+    const at = node.subarray(0, length).indexOf(hovered);
+    if (at < 0) return;
+    context.fillStyle = ink.text;
+    context.globalAlpha = HOVER_ALPHA;
+    context.fillRect(this.left[at] / ratio, rows.topOf(depth[at]), this.wide[at] / ratio, ROW - 1);
+  }
+
+  private write(
+    context: CanvasRenderingContext2D,
+    source: FlameSource,
+    { length, node, depth }: Boxes,
+    rows: Rows,
+    ink: Ink,
+    marks: Marks,
+    { ratio }: Area,
+  ): void {
+    context.font = FONT;
+    context.textBaseline = "middle";
+    this.writer ??= new Writer(context);
+    const { writer, left, wide, opacities } = this;
+    writer.start();
+    for (let at = 0; at < length; at++) {
+      const room = wide[at] / ratio;
+      if (room < MIN_TEXT || node[at] < 0) continue;
+      const found = isHit(marks, node[at]);
+      const [text, faint] = found ? [ink.hitText, ink.hitText] : [ink.text, ink.faint];
+      writer.alpha(Math.max(LEAST_TEXT_ALPHA, opacities[at]));
+      const middle = rows.topOf(depth[at]) + ROW / 2;
+      writer.write(source.label(node[at]), left[at] / ratio + PAD, middle, room - 2 * PAD, text, faint);
+    }
+  }
+
+  private outline(
+    context: CanvasRenderingContext2D,
+    { length, depth }: Boxes,
+    rows: Rows,
+    ink: Ink,
+    { ratio }: Area,
+  ): void {
+    const { left, wide, marked } = this;
+    context.strokeStyle = ink.accent;
+    for (let at = 0; at < length; at++) {
+      if (marked[at] === NO_MARK || wide[at] <= OUTLINED * ratio) continue;
+      const selected = marked[at] === SELECTED;
+      context.lineWidth = selected ? 2 : 1;
+      context.globalAlpha = selected ? 1 : SAME_ALPHA;
+      const inset = context.lineWidth / 2;
+      const top = rows.topOf(depth[at]) + inset;
+      context.strokeRect(left[at] / ratio + inset, top, wide[at] / ratio - 2 * inset, ROW - 1 - 2 * inset);
+    }
   }
 }
 
@@ -117,73 +236,11 @@ function isHit(marks: Marks, node: number): boolean {
   return marks.hit !== null && node >= 0 && marks.hit[node] === 1;
 }
 
-/** One colour after the other: to change it costs more than to draw a box in it. */
-function fill(
-  context: CanvasRenderingContext2D,
-  strokes: Strokes,
-  source: FlameSource,
-  ink: Ink,
-  marks: Marks,
-  above: Set<number>,
-): void {
-  const { node, left, top, width } = strokes;
-  const groups = new Map<number, Map<string, number[]>>();
-  for (let at = 0; at < node.length; at++) {
-    const hit = isHit(marks, node[at]);
-    const colour = node[at] < 0 ? ink.hidden : hit ? ink.hit : source.colour(node[at]);
-    const opacity = alpha(node[at], hit, marks, above);
-    let byColour = groups.get(opacity);
-    if (byColour === undefined) groups.set(opacity, (byColour = new Map<string, number[]>()));
-    const group = byColour.get(colour);
-    if (group === undefined) byColour.set(colour, [at]);
-    else group.push(at);
-  }
-  for (const [opacity, byColour] of groups) {
-    context.globalAlpha = opacity;
-    for (const [colour, group] of byColour) {
-      context.fillStyle = colour;
-      for (const at of group) context.fillRect(left[at], top[at], width[at], ROW - 1);
-    }
-  }
-}
-
-function alpha(node: number, hit: boolean, marks: Marks, above: Set<number>): number {
-  if (marks.hit !== null) return hit ? 1 : 0.38;
-  return above.has(node) ? 0.5 : 1;
-}
-
 function ancestors(source: FlameSource, node: number): Set<number> {
   const above = new Set<number>();
   if (node <= 0) return above;
   for (let at = source.parent(node); at >= 0; at = source.parent(at)) above.add(at);
   return above;
-}
-
-function outline(
-  context: CanvasRenderingContext2D,
-  node: number,
-  left: number,
-  top: number,
-  width: number,
-  ink: Ink,
-  marks: Marks,
-): void {
-  const selected = node === marks.selected;
-  if (!selected && marks.same?.(node) !== true) return;
-  context.strokeStyle = ink.accent;
-  context.lineWidth = selected ? 2 : 1;
-  context.globalAlpha = selected ? 1 : 0.75;
-  const inset = context.lineWidth / 2;
-  if (width > 2) context.strokeRect(left + inset, top + inset, width - 2 * inset, ROW - 1 - 2 * inset);
-  else {
-    context.fillStyle = ink.accent;
-    context.fillRect(left, top, Math.max(width, 1), ROW - 1);
-  }
-  context.globalAlpha = 1;
-}
-
-function snap(x: number, ratio: number): number {
-  return Math.round(x * ratio) / ratio;
 }
 
 /** Writes text that stays inside its box. */
@@ -194,6 +251,12 @@ class Writer {
 
   constructor(private readonly context: CanvasRenderingContext2D) {
     this.letter = context.measureText("0123456789").width / 10;
+  }
+
+  /** Others may have drawn since. */
+  start(): void {
+    this.colour = "";
+    this.opacity = -1;
   }
 
   write(label: FlameLabel, x: number, y: number, room: number, text: string, faint: string): void {

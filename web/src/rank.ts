@@ -19,6 +19,7 @@ export class Ranking {
   private readonly groupOf: Int32Array;
   private readonly groups: Frame[] = [];
   private readonly modules: (string | null)[] = [];
+  private last: { root: number; metric: number; calls: number; rows: Ranked[] } | null = null;
 
   constructor(private readonly tree: CallTree) {
     const index = new Map<string, number>();
@@ -36,8 +37,16 @@ export class Ranking {
     });
   }
 
-  /** Frames at or below the root that have any of the metric, the heaviest first. */
-  rows(root: number, metric: number, calls: number): Ranked[] {
+  /** Frames at or below the root that have any of the metric, the heaviest first; the same list where asked again. */
+  rows(root: number, metric: number, calls: number): readonly Ranked[] {
+    const { last } = this;
+    if (last?.root === root && last.metric === metric && last.calls === calls) return last.rows;
+    const rows = this.count(root, metric, calls);
+    this.last = { root, metric, calls, rows };
+    return rows;
+  }
+
+  private count(root: number, metric: number, calls: number): Ranked[] {
     const own = this.tree.self(metric);
     const total = this.tree.total(metric);
     const called = calls < 0 ? null : this.tree.self(calls);

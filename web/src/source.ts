@@ -2,16 +2,20 @@
 
 import type { Colouring } from "./colouring";
 import { formatCount, shortFile } from "./format";
-import { spreadOf, type FlameLabel, type FlameSource } from "./layout";
+import type { FlameLabel, FlameSource } from "./layout";
 import type { CallTree, Frame } from "./tree";
+
+const NONE = -1;
+const UNKNOWN = -2;
 
 export class TreeSource implements FlameSource {
   readonly root = 0;
   private readonly totals: Float64Array;
-  private readonly ordered: (readonly number[] | undefined)[] = [];
-  private readonly labels: (FlameLabel | undefined)[] = [];
-  /** 0: not asked for yet. */
   private readonly spreads: Float64Array;
+  private readonly labels: (FlameLabel | undefined)[] = [];
+  /** The heaviest child and the next lighter sibling, where that is the order. */
+  private readonly heaviest: Int32Array;
+  private readonly lighter: Int32Array;
 
   constructor(
     private readonly tree: CallTree,
@@ -20,7 +24,10 @@ export class TreeSource implements FlameSource {
     private readonly colouring: Colouring,
   ) {
     this.totals = tree.total(metric);
-    this.spreads = new Float64Array(tree.size);
+    this.spreads = tree.spread(metric);
+    const size = order === "heavy" ? tree.size : 0;
+    this.heaviest = new Int32Array(size).fill(UNKNOWN);
+    this.lighter = new Int32Array(size).fill(NONE);
   }
 
   total(node: number): number {
@@ -32,13 +39,33 @@ export class TreeSource implements FlameSource {
   }
 
   spread(node: number): number {
-    return (this.spreads[node] ||= spreadOf(this, node, this.tree.children(node)));
+    return this.spreads[node];
   }
 
-  children(node: number): readonly number[] {
-    const called = this.tree.children(node);
-    if (this.order === "call" || called.length < 2) return called;
-    return (this.ordered[node] ??= called.slice().sort((a, b) => this.totals[b] - this.totals[a] || a - b));
+  firstChild(node: number): number {
+    if (this.order === "call") return this.tree.firstChild(node);
+    if (this.heaviest[node] === UNKNOWN) this.sort(node);
+    return this.heaviest[node];
+  }
+
+  nextSibling(node: number): number {
+    return this.order === "call" ? this.tree.nextSibling(node) : this.lighter[node];
+  }
+
+  children(node: number): number[] {
+    const children = [];
+    for (let child = this.firstChild(node); child >= 0; child = this.nextSibling(child)) children.push(child);
+    return children;
+  }
+
+  private sort(node: number): void {
+    const { totals } = this;
+    const sorted = this.tree
+      .children(node)
+      .slice()
+      .sort((a, b) => totals[b] - totals[a] || a - b);
+    this.heaviest[node] = sorted[0] ?? NONE;
+    sorted.forEach((child, at) => (this.lighter[child] = sorted[at + 1] ?? NONE));
   }
 
   label(node: number): FlameLabel {

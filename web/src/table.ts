@@ -9,6 +9,8 @@ import type { Metric } from "./tree";
 export type Column = "name" | "self" | "total" | "calls";
 
 const STEP = 25;
+/** Rows that are made at once: a frame has time for no more. */
+const PIECE = 9;
 const HEADS: [Column, string][] = [
   ["self", "Self"],
   ["total", "Total"],
@@ -31,32 +33,73 @@ export class FrameTable {
   private ascending = false;
   private limit = STEP;
   private view: TableView | null = null;
+  /** The rows that stand in the table, of `view` as far as `drawn` says so. */
+  private lines: { row: Ranked; element: HTMLElement }[] = [];
+  private drawn = false;
+  private readonly title = el("h2");
+  private readonly heads = el("tr");
+  private readonly body = el("tbody");
+  private readonly rest = el("p", { class: "more" });
 
   constructor(
     private readonly place: HTMLElement,
     private readonly pick: (row: Ranked) => void,
   ) {}
 
-  show(view: TableView): void {
+  /** What is to be done to show it, one after the other, each of it short enough for a frame. */
+  show(view: TableView): (() => void)[] {
+    const old = this.view;
+    const same =
+      this.drawn && old?.rows === view.rows && old.metric === view.metric && old.scheme === view.scheme;
     this.view = view;
-    this.draw();
+    return same ? [() => this.select(view)] : this.pieces(view);
   }
 
   private draw(): void {
-    const view = this.view;
-    if (view === null) return;
+    if (this.view !== null) for (const act of this.pieces(this.view)) act();
+  }
+
+  private pieces(view: TableView): (() => void)[] {
+    this.drawn = false;
     const rows = sortRows(view.rows, this.column, this.ascending);
     const shown = rows.slice(0, this.limit);
-    const body = el("tbody", {}, ...shown.map((row) => this.row(row, view)));
-    const head = el("tr", {}, ...HEADS.map(([column, label]) => this.head(column, label)));
-    const title = el(
-      "h2",
-      {},
-      "Top frames by self ",
-      inSentence(view.metric.label),
-      el("small", {}, ` in ${clip(view.within, 60)}`),
-    );
-    this.place.replaceChildren(title, el("table", {}, el("thead", {}, head), body), this.more(rows.length));
+    const acts = [
+      (): void => {
+        if (!this.body.isConnected)
+          this.place.replaceChildren(
+            this.title,
+            el("table", {}, el("thead", {}, this.heads), this.body),
+            this.rest,
+          );
+        this.title.replaceChildren("Top frames by self ", inSentence(view.metric.label));
+        this.title.append(el("small", {}, ` in ${clip(view.within, 60)}`));
+        this.heads.replaceChildren(...HEADS.map(([column, label]) => this.head(column, label)));
+        this.more(rows.length);
+      },
+    ];
+    for (let from = 0; from < shown.length; from += PIECE)
+      acts.push(() => this.write(shown, from, Math.min(shown.length, from + PIECE), view));
+    acts.push(() => {
+      for (const { element } of this.lines.splice(shown.length)) element.remove();
+      this.drawn = this.view === view;
+    });
+    // A view that has come since has pieces of its own.
+    return acts.map((act) => () => this.view === view && act());
+  }
+
+  /** In place of those that stand there: a table that shrank and grew would move what is below it. */
+  private write(rows: readonly Ranked[], from: number, to: number, view: TableView): void {
+    for (let at = from; at < to; at++) {
+      const element = this.row(rows[at], view);
+      if (at < this.lines.length) this.lines[at].element.replaceWith(element);
+      else this.body.append(element);
+      this.lines[at] = { row: rows[at], element };
+    }
+  }
+
+  private select(view: TableView): void {
+    for (const { row, element } of this.lines)
+      element.setAttribute("aria-selected", String(view.isSelected(row)));
   }
 
   private head(column: Column, label: string): HTMLElement {
@@ -67,8 +110,8 @@ export class FrameTable {
       this.ascending = sorted ? !this.ascending : column === "name";
       this.column = column;
       this.draw();
-      this.place
-        .querySelectorAll<HTMLElement>("th button")
+      this.heads
+        .querySelectorAll<HTMLElement>("button")
         [HEADS.findIndex(([name]) => name === column)]?.focus();
     });
     return el("th", { scope: "col", class: column, "aria-sort": order }, control);
@@ -112,20 +155,18 @@ export class FrameTable {
     return line;
   }
 
-  private more(count: number): HTMLElement {
-    const line = el("p", { class: "more" });
-    if (count === 0) line.append("Nothing here has any of this metric.");
-    if (count > this.limit) {
-      const next = Math.min(count - this.limit, STEP * 4);
-      line.append(
-        button(`Show ${next} more`, { class: "quiet" }, () => {
-          this.limit += next;
-          this.draw();
-        }),
-        ` of ${formatCount(count)} frames`,
-      );
-    }
-    return line;
+  private more(count: number): void {
+    const line = this.rest;
+    line.replaceChildren(count === 0 ? "Nothing here has any of this metric." : "");
+    if (count <= this.limit) return;
+    const next = Math.min(count - this.limit, STEP * 4);
+    line.append(
+      button(`Show ${next} more`, { class: "quiet" }, () => {
+        this.limit += next;
+        this.draw();
+      }),
+      ` of ${formatCount(count)} frames`,
+    );
   }
 }
 

@@ -30,6 +30,7 @@ export class Toolbar {
   private readonly found: HTMLOutputElement;
   private readonly walkers: HTMLButtonElement[];
   private state = START;
+  private tree: CallTree | null = null;
 
   constructor(
     place: HTMLElement,
@@ -101,24 +102,29 @@ export class Toolbar {
   }
 
   show(state: ViewState, tree: CallTree, found: string): void {
+    const before = this.state;
     this.state = state;
-    this.metric.value = state.metric;
-    this.colour.value = modeOf(state.colour, tree, this.modes).name;
-    for (const option of this.colour.options)
-      option.disabled = this.modes.find(({ name }) => name === option.value)?.offered(tree) !== true;
-    for (const [name, choices] of this.choices) {
-      for (const { value, element } of choices)
-        element.setAttribute("aria-pressed", String(value === state[name]));
-    }
-    this.merge.setAttribute("aria-pressed", String(state.merge));
-    this.regex.setAttribute("aria-pressed", String(state.regex));
-    if (this.search.value !== state.query) this.search.value = state.query;
+    if (state !== before || tree !== this.tree) this.showState(state, tree);
     this.say(found);
-    for (const walker of this.walkers) walker.disabled = state.query === "";
   }
 
   say(found: string): void {
-    this.found.textContent = found;
+    if (this.found.textContent !== found) this.found.textContent = found;
+  }
+
+  private showState(state: ViewState, tree: CallTree): void {
+    this.tree = tree;
+    choose(this.metric, state.metric);
+    choose(this.colour, modeOf(state.colour, tree, this.modes).name);
+    for (const option of this.colour.options)
+      option.disabled = this.modes.find(({ name }) => name === option.value)?.offered(tree) !== true;
+    for (const [name, choices] of this.choices) {
+      for (const { value, element } of choices) press(element, value === state[name]);
+    }
+    press(this.merge, state.merge);
+    press(this.regex, state.regex);
+    if (this.search.value !== state.query) this.search.value = state.query;
+    for (const walker of this.walkers) walker.disabled = state.query === "";
   }
 
   private group(name: "order" | "shape", label: string, options: [string, string][]): HTMLElement {
@@ -146,4 +152,14 @@ export class Toolbar {
       event.stopPropagation();
     });
   }
+}
+
+/** What is written anew costs style and layout, though it be the same. */
+function press(button: HTMLElement, isPressed: boolean): void {
+  const pressed = String(isPressed);
+  if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+}
+
+function choose(select: HTMLSelectElement, value: string): void {
+  if (select.value !== value) select.value = value;
 }

@@ -55,6 +55,7 @@ export class CallTree {
   readonly role: Role;
   private readonly selfs: readonly Float64Array[];
   private readonly folded = new Map<number, Float64Array>();
+  private readonly spreads = new Map<number, Float64Array>();
   private readonly none: Float64Array;
   private readonly below: (readonly number[] | undefined)[] = [];
 
@@ -108,6 +109,17 @@ export class CallTree {
     return children;
   }
 
+  /** Without a list of them; -1: it has none. */
+  firstChild(node: number): number {
+    return this.end[node] > node + 1 ? node + 1 : -1;
+  }
+
+  /** -1: it is the last. */
+  nextSibling(node: number): number {
+    const next = this.end[node];
+    return node > 0 && next < this.end[this.parent[node]] ? next : -1;
+  }
+
   contains(ancestor: number, node: number): boolean {
     return node >= ancestor && node < this.end[ancestor];
   }
@@ -145,6 +157,16 @@ export class CallTree {
     }
     return total;
   }
+
+  /** What a node's width stands for: its total, or its children's where they are more than that. */
+  spread(metric: number): Float64Array {
+    let spread = this.spreads.get(metric);
+    if (spread === undefined) {
+      spread = spreadsOf(this.parent, this.total(metric));
+      this.spreads.set(metric, spread);
+    }
+    return spread;
+  }
 }
 
 function fold(own: Float64Array, parent: Int32Array, how: string): Float64Array {
@@ -156,6 +178,14 @@ function fold(own: Float64Array, parent: Int32Array, how: string): Float64Array 
     else total[up] += total[node];
   }
   return total;
+}
+
+/** Totals, or the children's where they are more than that; parents stand before their children. */
+export function spreadsOf(parent: ArrayLike<number>, total: ArrayLike<number>): Float64Array {
+  const spread = new Float64Array(total.length);
+  for (let node = 1; node < total.length; node++) spread[parent[node]] += Math.max(0, total[node]);
+  for (let node = 0; node < total.length; node++) spread[node] = Math.max(total[node], spread[node]) || 1;
+  return spread;
 }
 
 /** Columns in pre-order and where each node went (null: they were already). */

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { layout, locate, within, type FlameSource } from "../src/layout";
+import { spreadsOf } from "../src/tree";
 
 /** Anything with numbers for nodes can be drawn: here a parent list and totals. */
 function source(parents: number[], totals: number[]): FlameSource {
+  const spreads = spreadsOf(parents, totals);
   return {
     root: 0,
     total: (node) => totals[node],
+    spread: (node) => spreads[node],
     parent: (node) => parents[node],
-    children: (node) => parents.flatMap((parent, child) => (parent === node ? [child] : [])),
+    firstChild: (node) => parents.indexOf(node),
+    nextSibling: (node) => parents.indexOf(parents[node], node + 1),
     label: (node) => ({ name: String(node), short: "", note: "" }),
     colour: () => "",
   };
@@ -17,7 +21,7 @@ function source(parents: number[], totals: number[]): FlameSource {
 const whole = { view: { from: 0, to: 1 }, width: 1000, maxDepth: 99, minWidth: 0.5 };
 
 test("children stand side by side below their parent", () => {
-  const boxes = layout(source([-1, 0, 0, 2], [100, 20, 50, 25]), whole);
+  const boxes = layout(source([-1, 0, 0, 2], [100, 20, 50, 25]), whole).list();
   const at = (node: number) => boxes.find((box) => box.node === node);
   assert.deepEqual([at(0)?.x, at(0)?.width], [0, 1000]);
   assert.deepEqual([at(1)?.x, at(1)?.width], [0, 200]);
@@ -28,7 +32,7 @@ test("children stand side by side below their parent", () => {
 test("what is too narrow is drawn as one box that counts it", () => {
   const parents = [-1, ...new Array<number>(4000).fill(0), 0];
   const totals = [8000, ...new Array<number>(4000).fill(1), 4000];
-  const boxes = layout(source(parents, totals), whole);
+  const boxes = layout(source(parents, totals), whole).list();
   assert.equal(boxes.length, 3);
   const rest = boxes.find((box) => box.node === -1);
   assert.equal(rest?.hidden, 4000);
@@ -37,11 +41,12 @@ test("what is too narrow is drawn as one box that counts it", () => {
 
 test("what is outside the view or below the last row is left out", () => {
   const tree = source([-1, 0, 0, 2], [100, 50, 50, 50]);
-  const right = layout(tree, { ...whole, view: { from: 0.5, to: 1 } });
+  const right = layout(tree, { ...whole, view: { from: 0.5, to: 1 } }).list();
   assert.deepEqual(right.map((box) => box.node).sort(), [0, 2, 3]);
   assert.equal(right.find((box) => box.node === 2)?.width, 1000);
   assert.deepEqual(
     layout(tree, { ...whole, maxDepth: 1 })
+      .list()
       .map((box) => box.node)
       .sort(),
     [0, 1, 2],
@@ -49,7 +54,7 @@ test("what is outside the view or below the last row is left out", () => {
 });
 
 test("children never stick out of their parent", () => {
-  const boxes = layout(source([-1, 0, 0, 0], [50, 60, 40, -50]), whole);
+  const boxes = layout(source([-1, 0, 0, 0], [50, 60, 40, -50]), whole).list();
   assert.deepEqual(boxes.map((box) => [box.node, box.width]).sort(), [
     [0, 1000],
     [1, 600],
@@ -58,7 +63,7 @@ test("children never stick out of their parent", () => {
 });
 
 test("a tree of nothing has no boxes", () => {
-  assert.deepEqual(layout(source([-1], [0]), whole), []);
+  assert.deepEqual(layout(source([-1], [0]), whole).list(), []);
 });
 
 test("a node is found where it is drawn", () => {
