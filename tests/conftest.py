@@ -1,14 +1,20 @@
-"""What all tests share: the same examples on every run, and one thread for a machine that others use too."""
+"""What all tests share: the same examples on every run, one thread, and the same llmflame in every child."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from pathlib import Path
 
 # Before anything imports torch: OpenMP's threads spin for each other and stall on a busy machine.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+
+# Programs that a test starts in another folder import the llmflame that is tested: a relative path would mean
+# nothing there, and an installed llmflame would be taken.
+if _given := os.environ.get("PYTHONPATH"):
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(Path(one).absolute()) for one in _given.split(os.pathsep))
 
 # A gate that a shell started in the background ignores Ctrl-C, and so would every program that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -6,43 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from llmflame.analysis.heap_table import NOT_FOLLOWED, heap_held_tree, heap_table
+from llmflame.analysis.heap_table import NOT_FOLLOWED, heap_held_tree, heap_table, heap_tree_table
+from llmflame.analysis.tree_table import TreeLimits
 from llmflame.errors import UsageError
-from llmflame.store import metrics
 from llmflame.store.profile import Profile, read_profile
-from llmflame.store.rows import WindowRow
 from llmflame.store.writer import ProfileWriter
-from tests.analysis.small import observed, python
-
-F, G, H = python("f", line=1), python("g", line=10), python("h", line=20)
-OTHER = ("other", "import system", "<frozen importlib>", None, None)
-HELD, HEAP = metrics.HEAP_HELD.name, metrics.HEAP.name
-LEFT, COUNT = metrics.HEAP_LEFT.name, metrics.ALLOCATIONS.name
-MAPPED = metrics.MAPPED.name
-
-
-def window(number: int, name: str, kind: str = "allocations") -> WindowRow:
-    return WindowRow("allocations", number, kind, name, None, 0, None, 7, 0)  # type: ignore[arg-type]
+from tests.handmade_heap import HELD, handmade_heap
 
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Profile:
-    path = tmp_path / "x.llmflame"
-    writer = ProfileWriter(path, version="0.0.test", mode="processes")
-    writer.tree(
-        window(2001, "load"),
-        observed(
-            {
-                (F, G): {HELD: 100, HEAP: 300, COUNT: 3},
-                (F, H): {HELD: 20, HEAP: 20, LEFT: 20, COUNT: 1, MAPPED: 4096},
-                (H, G): {HELD: 7, HEAP: 7, LEFT: 7, COUNT: 1},
-            }
-        ),
-    )
-    writer.tree(window(2002, "decode"), observed({(F, H): {HELD: 27}, (OTHER,): {HELD: 3, HEAP: 3}}))
-    writer.tree(window(1001, "decode", "traced"), observed({(F,): {metrics.WALL.name: 5}}))
-    writer.finish("complete")
-    return read_profile(path)
+    return read_profile(handmade_heap(tmp_path / "x.llmflame"))
 
 
 def test_the_largest_peak_s_phase_is_shown_function_by_function(profile: Profile) -> None:
@@ -90,3 +64,31 @@ def test_a_profile_without_the_pass_says_how_to_get_it(tmp_path: Path) -> None:
     ProfileWriter(path, version="0.0.test", mode="processes").finish("complete")
     table = heap_table(read_profile(path))
     assert (table.rows, table.notes) == ((), (NOT_FOLLOWED,))
+    with pytest.raises(UsageError, match="--host-allocations"):
+        heap_tree_table(read_profile(path), TreeLimits())
+
+
+def test_the_tree_s_rows_add_up_to_the_peak_in_the_note(profile: Profile) -> None:
+    table = heap_tree_table(profile, TreeLimits())
+    assert table.notes == heap_table(profile).notes, "the phase with the highest peak"
+    total, own, name = (table.place(column) for column in ("total_bytes", "self_bytes", "name"))
+    assert [(row[name], row[total], row[own]) for row in table.rows] == [
+        ("load", 127, 0),
+        ("f", 120, 0),
+        ("g", 100, 100),
+        ("h", 20, 20),
+        ("h", 7, 0),
+        ("g", 7, 7),
+    ]
+
+
+def test_a_tree_is_of_one_phase_and_hides_frames_that_pass_a_call_on(profile: Profile) -> None:
+    def names(*, all_frames: bool) -> list[object]:
+        table = heap_tree_table(profile, TreeLimits(), ("decode",), all_frames=all_frames)
+        return [row[table.place("name")] for row in table.rows]
+
+    assert names(all_frames=False) == ["decode", "f", "h", "import system"]
+    assert names(all_frames=True) == ["decode", "f", "_call_impl", "h", "import system"]
+    for wrong in (("decode", "load"), ("prefill",)):
+        with pytest.raises(UsageError):
+            heap_tree_table(profile, TreeLimits(), wrong)

@@ -104,10 +104,10 @@ def test_other_models_and_devices_are_refused(
     set_subject(both[1], name, value)
     ended = invoke("diff", *both)
     assert ended.code == 2 and ended.out == "" and ended.err.count("\n") == 1
-    assert name in ended.err and "--force" in ended.err
-    forced = invoke("diff", *both, "--force")
+    assert name in ended.err and "--unlike" in ended.err
+    forced = invoke("diff", *both, "--unlike")
     assert forced.code == 0 and "NOT ALIKE" in forced.out
-    assert name in document(invoke, *both, "--force")["forced"]
+    assert name in document(invoke, *both, "--unlike")["forced"]
 
 
 def test_other_machines_are_refused(invoke: Invoke, both: tuple[Path, Path]) -> None:
@@ -203,3 +203,22 @@ def test_stalls_of_both_runs(invoke: Invoke, tmp_path: Path) -> None:
     assert found["missing"] is None and found["groups"] and found["kernels"]
     assert document(invoke, one, handmade_gpu(tmp_path / "c.llmflame"))["stalls"]["missing"] == "b"
     assert len(document(invoke, one, other, "--limit", "3")["stalls"]["kernels"]) == 3
+
+
+def test_to_replace_a_page_and_to_compare_what_is_not_alike_are_asked_for_apart(
+    invoke: Invoke, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """One option did both: whoever wanted a page replaced had the comparison's guard off as well."""
+    set_subject(both[1], "model", "Other")
+    page = tmp_path / "x.html"
+    page.write_text("mine")
+    for given, words in (("--force", "--unlike"), ("--unlike", "exists")):
+        ended = invoke("diff", *both, "--report", page, given)
+        assert (ended.code, ended.out) == (2, "") and words in ended.err and page.read_text() == "mine"
+    assert invoke("diff", *both, "--report", page, "--force", "--unlike").code == 0
+    assert 'id="compare"' in page.read_text("utf-8")
+
+
+def test_nothing_is_replaced_without_a_page(invoke: Invoke, both: tuple[Path, Path]) -> None:
+    ended = invoke("diff", *both, "--force")
+    assert ended.code == 2 and "--force goes with --report" in ended.err and ended.err.count("\n") == 1

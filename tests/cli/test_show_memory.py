@@ -13,6 +13,7 @@ from llmflame.store.profile import read_profile
 from tests.cli.conftest import Invoke
 from tests.cli.test_show import document
 from tests.handmade import MIB
+from tests.handmade_heap import handmade_heap
 from tests.handmade_memory import FAILURE, handmade_memory
 
 
@@ -60,6 +61,20 @@ def test_frames_that_pass_on_can_be_kept(invoke: Invoke, tmp_path: Path) -> None
     arguments = ("show", path, "--view", "tree", "--metric", "bytes", "--json")
     assert "_call_impl" not in invoke(*arguments).out
     assert "_call_impl" in invoke(*arguments, "--all-frames").out
+
+
+def test_the_tree_of_the_heap(invoke: Invoke, tmp_path: Path, profile_file: Path) -> None:
+    arguments = ("show", handmade_heap(tmp_path / "heap.llmflame"), "--view", "tree", "--metric", "heap")
+    found = document(invoke(*arguments, "--json").out)
+    names = [column["name"] for column in found["columns"]]
+    assert sum(row[names.index("self_bytes")] for row in found["rows"]) == 127 and "total_ns" not in names
+    text = invoke(*arguments, "--phase", "decode").out
+    assert "decode: 30 B of the heap are held at its peak." in text and " ns" not in text
+    shallow = invoke(*arguments, "--depth", "1").out
+    assert "x.py:1" in shallow and "x.py:10" not in shallow
+    assert invoke(*arguments, "--phase", "load", "--phase", "decode").code == 2
+    ended = invoke("show", profile_file, *arguments[2:])
+    assert ended.code == 2 and "--host-allocations" in ended.err and ended.err.count("\n") == 1
 
 
 def test_without_a_census(invoke: Invoke, profile_file: Path) -> None:

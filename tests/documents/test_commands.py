@@ -12,6 +12,7 @@ from tests.documents.collect import DOCUMENTS, Found, command_of, found_in
 from tests.documents.exceptions import EXIT_CODES, ONLY_COMPILED, ONLY_PARSED, PREFIXES
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
+from tests.handmade_heap import handmade_heap
 from tests.handmade_memory import handmade_memory
 
 FOUND = [one for document in DOCUMENTS for one in found_in(document)]
@@ -36,14 +37,20 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("profiles")
     return {
         "cpu": handmade(folder / "cpu.llmflame"),
+        "heap": handmade_heap(folder / "heap.llmflame"),
         "memory": handmade_memory(folder / "memory.llmflame"),
         "gpu": handmade_gpu(folder / "gpu.llmflame"),
     }
 
 
 def profile_for(text: str, profiles: dict[str, Path]) -> Path:
-    """Hand-made: of a GPU where the device is asked about, one with the holders of memory where those are."""
-    asked = {"gpu": ("device", "idle", "kernels"), "memory": ("memory", "bytes", "held", "heap")}
+    """Hand-made: of a GPU where the device is asked about, one with the holders of memory where those are, or
+    with followed allocations."""
+    asked = {
+        "gpu": ("device", "idle", "kernels"),
+        "heap": ("heap",),
+        "memory": ("memory", "bytes", "held"),
+    }
     kinds = (kind for kind, words in asked.items() if any(word in text for word in words))
     return profiles[next(kinds, "cpu")]
 

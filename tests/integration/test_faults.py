@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_child_and_keeps_what_was_seen(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
     profile = read_profile(output)
     assert (profile.run.status, profile.run.reason) == ("partial", "interrupted")
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert not alive
 
 
@@ -125,7 +125,7 @@ def test_a_killed_recorder_leaves_a_partial_file_and_no_child(tmp_path: Path) ->
     profile = read_profile(output)
     assert profile.run.status == "partial"
     assert "killed" in (profile.run.reason or "")
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert not alive
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from llmflame.probes.memory.limit_hit import host_limit
 from llmflame.probes.memory.scene import MOST_LINES, read_scene
 from llmflame.recording import out_of_memory
 from llmflame.recording.fits import Need, fits, fits_loading
-from llmflame.recording.out_of_memory import is_out_of_memory, requested_bytes
+from llmflame.recording.out_of_memory import note, requested_bytes
+from llmflame.recording.session import Session
 from llmflame.store import categories
 from llmflame.store.profile import Profile
 
@@ -45,6 +48,22 @@ def refusal(requested: int) -> Refusal:
     return Refusal(0, requested, 8 * GIB, GIB, 6 * GIB, 7 * GIB)
 
 
+@pytest.fixture
+def recognised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], bool]]:
+    """Does a session take an exception for the end of memory? Nobody looks at who held what."""
+    monkeypatch.setattr(out_of_memory, "_look", lambda *_: None)
+    nowhere: Any = None
+    session = Session("clean", nowhere, time.perf_counter_ns())
+
+    def said(error: BaseException) -> bool:
+        reason = note(session, error)
+        assert reason is None or reason.startswith("out of memory: ")
+        return reason is not None
+
+    yield said
+    session.counters.close()
+
+
 @pytest.mark.parametrize(
     ("call", "requested"),
     [
@@ -54,23 +73,27 @@ def refusal(requested: int) -> Refusal:
     ],
     ids=["torch", "numpy", "python"],
 )
-def test_the_libraries_own_errors_say_it_exactly(call: Any, requested: int | None) -> None:
+def test_the_libraries_own_errors_say_it_exactly(
+    call: Any, requested: int | None, recognised: Callable[[BaseException], bool]
+) -> None:
     error = raised(call)
-    assert is_out_of_memory(error)
+    assert recognised(error)
     assert requested_bytes(error) == requested
 
 
-def test_what_the_system_says() -> None:
-    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
-    assert is_out_of_memory(ImportError("libx.so: failed to map segment: Cannot allocate memory"))
+def test_what_the_system_says(recognised: Callable[[BaseException], bool]) -> None:
+    assert recognised(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert recognised(ImportError("libx.so: failed to map segment: Cannot allocate memory"))
     mapped = RuntimeError("unable to mmap 4096 bytes from file <a>: Cannot allocate memory (12)")
-    assert is_out_of_memory(mapped) and requested_bytes(mapped) == 4096
-    assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert recognised(mapped) and requested_bytes(mapped) == 4096
+    assert recognised(RuntimeError("CUDA error: out of memory"))
 
 
-def test_a_device_says_it_rounded_and_its_allocator_exactly() -> None:
+def test_a_device_says_it_rounded_and_its_allocator_exactly(
+    recognised: Callable[[BaseException], bool],
+) -> None:
     error = OutOfMemoryError(CUDA_TEXT)
-    assert is_out_of_memory(error)
+    assert recognised(error)
     assert requested_bytes(error) == 2 * GIB
     assert requested_bytes(error, refusal(2 * GIB + 2 * MIB)) == 2 * GIB + 2 * MIB
     assert requested_bytes(error, refusal(GIB)) == 2 * GIB, "that was an earlier one"
@@ -86,12 +109,14 @@ def test_a_device_says_it_rounded_and_its_allocator_exactly() -> None:
         KeyboardInterrupt(),
     ],
 )
-def test_other_errors_are_none(error: BaseException) -> None:
-    assert not is_out_of_memory(error)
+def test_other_errors_are_none(error: BaseException, recognised: Callable[[BaseException], bool]) -> None:
+    assert not recognised(error)
     assert requested_bytes(error) is None
 
 
-def test_causes_are_looked_through_as_a_traceback_shows_them() -> None:
+def test_causes_are_looked_through_as_a_traceback_shows_them(
+    recognised: Callable[[BaseException], bool],
+) -> None:
     def wrapped(*, hidden: bool) -> None:
         try:
             raise MemoryError
@@ -106,11 +131,11 @@ def test_causes_are_looked_through_as_a_traceback_shows_them() -> None:
         except MemoryError:
             raise KeyboardInterrupt from None
 
-    assert is_out_of_memory(raised(lambda: wrapped(hidden=False)))
-    assert not is_out_of_memory(raised(lambda: wrapped(hidden=True)))
+    assert recognised(raised(lambda: wrapped(hidden=False)))
+    assert not recognised(raised(lambda: wrapped(hidden=True)))
     interrupted = KeyboardInterrupt()
     interrupted.__context__ = MemoryError()
-    assert not is_out_of_memory(interrupted)
+    assert not recognised(interrupted)
 
 
 class Greedy(nn.Module):

@@ -15,6 +15,7 @@ import pytest
 from llmflame.errors import UsageError
 from llmflame.subjects import cache, manifest
 
+WAIT_S = 60
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -24,16 +25,20 @@ def build(target):
     with Path(sys.argv[1]).open("a") as log:
         log.write("built\\n")
     (target / "weights").write_text("half")
-    time.sleep(float(sys.argv[2]))
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     (target / "weights").write_text("whole")
 
+with Path(sys.argv[1] + ".started").open("a") as started:
+    started.write("started\\n")
 print(cache.build_once("entry", build), flush=True)
 """
 
 
-def start(log: Path, seconds: float) -> subprocess.Popen[str]:
+def start(log: Path, go_on: Path) -> subprocess.Popen[str]:
+    """A process that builds, and is half done until a file is there."""
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(log), str(seconds)], stdout=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-c", SCRIPT, str(log), str(go_on)], stdout=subprocess.PIPE, encoding="utf-8"
     )
 
 
@@ -46,9 +51,9 @@ def leftovers() -> list[Path]:
     return list(cache.folder().glob(".building-*"))
 
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
+def wait_for(path: Path, lines: int = 1) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not path.exists() or path.read_text().count("\n") < lines:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -120,8 +125,11 @@ def test_a_cache_that_is_no_folder_is_one_clear_line(tmp_path: Path, monkeypatch
 
 def test_two_processes_build_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    processes = [start(log, 0.5) for _ in range(3)]
-    outputs = {process.communicate(timeout=60)[0].strip() for process in processes}
+    processes = [start(log, tmp_path / "go on") for _ in range(3)]
+    wait_for(tmp_path / "log.started", lines=3)
+    wait_for(log)
+    (tmp_path / "go on").touch()
+    outputs = {process.communicate(timeout=WAIT_S)[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert outputs == {str(cache.folder() / "entry")}
     assert log.read_text() == "built\n"
@@ -129,10 +137,10 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
 def test_a_killed_build_leaves_no_half_entry(tmp_path: Path) -> None:
-    process = start(tmp_path / "log", 600)
+    process = start(tmp_path / "log", tmp_path / "never")
     wait_for(tmp_path / "log")
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=WAIT_S)
     assert cache.finished("entry") is None
     assert not (cache.folder() / "entry").exists()
     assert len(leftovers()) == 1
@@ -143,11 +151,12 @@ def test_a_killed_build_leaves_no_half_entry(tmp_path: Path) -> None:
 
 
 def test_a_living_build_of_another_entry_is_left_alone(tmp_path: Path) -> None:
-    process = start(tmp_path / "log", 3)
+    process = start(tmp_path / "log", tmp_path / "go on")
     wait_for(tmp_path / "log")
     cache.build_once("other", write_entry)
     assert len(leftovers()) == 1
-    assert process.communicate(timeout=60)[0].strip() == str(cache.folder() / "entry")
+    (tmp_path / "go on").touch()
+    assert process.communicate(timeout=WAIT_S)[0].strip() == str(cache.folder() / "entry")
     assert (cache.folder() / "entry" / "weights").read_text() == "whole"
 
 

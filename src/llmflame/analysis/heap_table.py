@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
+from llmflame.analysis.plumbing import without_plumbing
 from llmflame.analysis.tables import Column, Row, Table, check_phases
 from llmflame.analysis.tree import Tree
+from llmflame.analysis.tree_table import TreeLimits, tree_table
+from llmflame.errors import UsageError
 from llmflame.store import metrics
 from llmflame.store.model import Frame
 from llmflame.store.profile import Profile
@@ -45,20 +49,53 @@ def heap_table(profile: Profile, phases: tuple[str, ...] = ()) -> Table:
     `held_bytes` is what was there at the phase's peak of all that the function had ever allocated; the other
     columns are of the phase alone. Sums over a phase's rows are the phase's.
     """
-    windows = {window.span_name: window for window in profile.windows if window.kind == KIND}
+    windows = _followed(profile)
     if not windows:
         return Table("heap", COLUMNS, (), (NOT_FOLLOWED,))
     check_phases(phases, list(windows))
     cells = {name: list(_cells(profile, window)) for name, window in windows.items()}
-    peaks = {
-        name: sum(value for _, metric, value in found if metric == metrics.HEAP_HELD.name)
-        for name, found in cells.items()
-    }
+    peaks = _peaks(cells)
     wanted = phases or (max(peaks, key=lambda name: peaks[name]),)
     rows = [row for name in wanted for row in _rows(profile, name, cells[name])]
     rows.sort(key=lambda row: -_bytes(row))
-    notes = tuple(f"{name}: {human_bytes(peaks[name])} of the heap are held at its peak." for name in wanted)
-    return Table("heap", COLUMNS, tuple(rows), notes)
+    return Table("heap", COLUMNS, tuple(rows), tuple(_note(name, peaks[name]) for name in wanted))
+
+
+def heap_tree_table(
+    profile: Profile, limits: TreeLimits, phases: tuple[str, ...] = (), *, all_frames: bool = False
+) -> Table:
+    """What is held at one phase's peak, as the rows of a tree; of the highest peak if none is given.
+
+    Raises UsageError where no allocations were followed, or where it is not one phase.
+    """
+    windows = _followed(profile)
+    if not windows:
+        raise UsageError(f"this profile has no tree of the heap. {NOT_FOLLOWED}")
+    check_phases(phases, list(windows))
+    if len(phases) > 1:
+        raise UsageError("--metric heap shows the peak of one phase: name one --phase")
+    peaks = _peaks({name: _cells(profile, window) for name, window in windows.items()})
+    (wanted,) = phases or (max(peaks, key=lambda name: peaks[name]),)
+    tree = heap_held_tree(profile, wanted)
+    shown = tree if all_frames else without_plumbing(tree)
+    return replace(tree_table(shown, limits, (), metrics.HEAP_HELD), notes=(_note(wanted, peaks[wanted]),))
+
+
+def _followed(profile: Profile) -> dict[str, WindowRow]:
+    """By phase, the window of its allocations."""
+    return {window.span_name: window for window in profile.windows if window.kind == KIND}
+
+
+def _peaks(cells: Mapping[str, Iterable[tuple[int, str, float]]]) -> dict[str, float]:
+    """By phase, the bytes of the heap that are held at its peak."""
+    return {
+        name: sum(value for _, metric, value in found if metric == metrics.HEAP_HELD.name)
+        for name, found in cells.items()
+    }
+
+
+def _note(phase: str, peak: float) -> str:
+    return f"{phase}: {human_bytes(peak)} of the heap are held at its peak."
 
 
 def _bytes(row: Row) -> int:
@@ -88,7 +125,7 @@ def heap_held_tree(profile: Profile, phase: str) -> Tree:
 
     Raises UsageError for a phase whose allocations weren't followed.
     """
-    windows = {window.span_name: window for window in profile.windows if window.kind == KIND}
+    windows = _followed(profile)
     check_phases((phase,), list(windows))
     held = {
         node: value

@@ -29,7 +29,7 @@ class DiffMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnu
     device_allocated = "device-allocated"
 
 
-def diff(
+def diff(  # noqa: PLR0913  each option is a parameter
     a: Annotated[
         Path, typer.Argument(metavar="A", help="The profile before, *.llmflame.", show_default=False)
     ],
@@ -45,9 +45,9 @@ def diff(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="PAGE", help="Also write B's page, compared with A.")
     ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Compare different models or machines; replace the page if it exists."),
+    force: Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")] = False,
+    unlike: Annotated[
+        bool, typer.Option("--unlike", help="Compare different models or machines too.")
     ] = False,
     all_frames: Annotated[
         bool, typer.Option("--all-frames", help="Keep frames that only pass a call on.")
@@ -66,10 +66,12 @@ def diff(
     _refuse_same(a, b)
     if report is not None:
         _check_page(report, a, b, force=force)
+    elif force:
+        raise UsageError("--force goes with --report: --unlike compares different models or machines")
     with no_collection():
         before = read_profile(a, timelines=False)
         after = read_profile(b, timelines=report is not None)
-        comparison = compare(before, after, force=force, all_frames=all_frames)
+        comparison = compare(before, after, force=unlike, all_frames=all_frames)
         wanted = _metric(comparison, metric)
         if report is not None:
             _write_page(comparison, report)

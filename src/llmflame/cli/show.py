@@ -58,6 +58,7 @@ class TreeMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnu
     device = "device"
     idle = "idle"
     bytes = "bytes"
+    heap = "heap"
 
 
 def show(  # noqa: PLR0913  each option is a parameter
@@ -81,7 +82,8 @@ def show(  # noqa: PLR0913  each option is a parameter
     metric: Annotated[
         TreeMetric | None,
         typer.Option(
-            help="tree: by wall time, the host's, the GPU's, the GPU's idle time, or bytes at a peak.",
+            help="tree: by wall time, the host's, the GPU's, the GPU's idle time, or bytes at a peak: all "
+            "that are held, or the heap's by who allocated them (of --host-allocations).",
             show_default="wall",
         ),
     ] = None,
@@ -167,7 +169,7 @@ def _print(wanted: _Wanted, profile: Profile) -> None:
     elif view is View.tree:
         limits = _tree_limits(limit, wanted.depth, wanted.min_share, as_json=as_json)
         metric = wanted.metric or TreeMetric.wall
-        tree = _held_tree if metric is TreeMetric.bytes else _tree
+        tree = {TreeMetric.bytes: _held_tree, TreeMetric.heap: _heap_tree}.get(metric, _tree)
         table = tree(profile, wanted.phases, limits, wanted.all_frames, metric)
         print_table(table, profile, as_json=as_json)
     else:
@@ -214,6 +216,14 @@ def _held_tree(
     from llmflame.analysis.memory.held_table import held_table
 
     return held_table(profile, limits, phases, all_frames=all_frames)
+
+
+def _heap_tree(
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric
+) -> Table:
+    from llmflame.analysis.heap_table import heap_tree_table
+
+    return heap_tree_table(profile, limits, phases, all_frames=all_frames)
 
 
 def _refuse_useless(view: View, **options: Any) -> None:

@@ -85,11 +85,6 @@ def watch_device() -> None:
         device_refusals()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Did memory run out, here or in what led to this exception?"""
-    return _culprit(error) is not None
-
-
 def requested_bytes(error: BaseException, refusal: Refusal | None = None) -> int | None:
     """What could not be had; None where neither the exception nor the device's allocator says it.
 

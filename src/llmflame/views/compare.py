@@ -55,7 +55,7 @@ def _forced(document: Document) -> list[RenderableType]:
     if document["forced"] is None:
         return []
     badge = Text().append(" NOT ALIKE ", style=ALARM)
-    words = f" A and B differ in their {safe_text(document['forced'], 400)}: --force compared them."
+    words = f" A and B differ in their {safe_text(document['forced'], 400)}: --unlike compared them."
     return [Text(), Paragraph(badge.append(words))]
 
 

@@ -62,7 +62,7 @@ def compare(before: Profile, after: Profile, *, force: bool = False, all_frames:
     differs = differences(before, after)
     reasons = refusal(differs)
     if reasons and not force:
-        raise UsageError(f"A and B differ in their {reasons}: --force compares them nevertheless")
+        raise UsageError(f"A and B differ in their {reasons}: --unlike compares them nevertheless")
     runs = (build_run_tree(before), build_run_tree(after))
     for name, profile, run in zip("AB", (before, after), runs, strict=True):
         if len(run.tree) <= 1:
