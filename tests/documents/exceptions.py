@@ -26,6 +26,8 @@ ONLY_PARSED: Mapping[str, str] = {
     "llmflame profile demo": RECORDS,
     "llmflame profile demo --dtype float32 --device cpu -o demo.llmflame": RECORDS,
     "llmflame profile meta-llama/Llama-3.2-1B --device cuda --dtype bfloat16": NEEDS_CUDA,
+    "llmflame profile dummy:llama-3.2-1b --dtype bfloat16 --stalls": NEEDS_CUDA,
+    "llmflame profile dummy:llama-3.2-1b --dtype bfloat16 --stalls=exact": NEEDS_CUDA,
     "llmflame profile ./checkpoint --prompt-file question.txt --new-tokens 200 --report run.html": RECORDS,
     "llmflame profile dummy:llama-3.1-8b": RECORDS,
     "llmflame plan dummy:llama-3.1-8b --device H100 --batch 8 --context 4096": BUILDS,
