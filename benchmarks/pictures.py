@@ -24,6 +24,8 @@ STILL_MS = 600
 """Until a glide of the graph has ended."""
 TALL = 1_000
 """A longer part is shown as far as this, in pixels."""
+DEEP = 700
+"""Pixels in which a graph's last frames are seen, too."""
 PLACE = """([part, most]) => {
   document.getElementById("nav").style.position = "static";
   const { x, y, width, height } = document.querySelector(part).getBoundingClientRect();
@@ -36,10 +38,15 @@ PARTS: dict[str, tuple[str, str]] = {
     "timeline": ("#timeline", ""),
     "steps": ("#steps", ""),
     "roofline": ("#roofline", ""),
+    "stalls": ("#stalls", ""),
+    "stall-graph": ("#graph", "metric=device_ns&merge=1&colour=stalls"),
     "tables": ("#tables", ""),
     "compare": ("#compare", ""),
 }
 """By picture: the part of the page, and what is seen in it."""
+OF_DECODE = ("graph", "roofline-colours", "stall-graph")
+NEEDS = {"stall-graph": "#stalls"}
+"""Pictures of a part that every page has, which are taken only where it has another one too."""
 
 
 def take(page: Any, file: Path, folder: Path, names: list[str]) -> None:
@@ -49,13 +56,15 @@ def take(page: Any, file: Path, folder: Path, names: list[str]) -> None:
         page.goto(f"{file.as_uri()}#{fragment}")
         page.reload()
         page.wait_for_selector("html[data-whole]")
-        if name == "graph" or name == "roofline-colours":
+        if name in OF_DECODE:
             page.locator("#phases").get_by_text("decode").first.click()
+        if name in NEEDS:
+            page.locator(".flame-scroller").evaluate("(one, tall) => (one.style.height = `${tall}px`)", DEEP)
         page.wait_for_timeout(STILL_MS)
         target = folder / f"page-{name}.png"
         if not selector:
             page.screenshot(path=target)
-        elif page.locator(selector).is_visible():
+        elif page.locator(selector).is_visible() and page.locator(NEEDS.get(name, selector)).count():
             page.locator("#nav").evaluate("nav => nav.style.position = 'static'")
             page.locator(selector).scroll_into_view_if_needed()
             page.wait_for_timeout(STILL_MS)

@@ -24,6 +24,7 @@ ALL = {
     "analysis",
     "cli",
     "exports",
+    "importing",
     "lab",
     "notebook",
     "planning",
@@ -41,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": {"store", "errors", "units"},
     "views": {"analysis", "store", "units", "errors", "progress"},
     "exports": {"analysis", "store", "units", "errors"},
+    "importing": {"store", "errors"},
     "planning": {"store", "subjects", "errors"},
     "scratch": set(),
     "lab": {"analysis", "recording", "scratch", "planning", "probes", "subjects", "store"}

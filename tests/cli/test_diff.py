@@ -94,7 +94,7 @@ def test_metrics(invoke: Invoke, both: tuple[Path, Path], metric: str) -> None:
 
 def test_a_metric_that_neither_has_is_refused(invoke: Invoke, both: tuple[Path, Path]) -> None:
     ended = invoke("diff", *both, "--metric", "device")
-    assert ended.code == 2 and "wall, calls, allocated" in ended.err and ended.out == ""
+    assert ended.code == 2 and "wall, samples, calls, allocated" in ended.err and ended.out == ""
 
 
 @pytest.mark.parametrize(("name", "value"), [("model", "Other"), ("parameters", 7), ("device", "cuda:0")])

@@ -35,6 +35,9 @@ EXPORTS = {
 }
 """Files that a document reads after an export that it may have shown elsewhere."""
 
+MEASURED = ROOT / "tests" / "importing" / "ncu_raw.csv"
+"""What another tool wrote, to be imported."""
+
 
 def arguments_of(command: str) -> list[str]:
     """The words of a command, placeholders filled in."""
@@ -51,6 +54,8 @@ def provide(folder: Path, profile: Path, words: list[str]) -> None:
         if target.suffix == ".llmflame" and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(profile, target)
+        if before == "import":
+            shutil.copyfile(MEASURED, target)
         for suffix, (form,) in EXPORTS.items():
             if word.endswith(suffix) and not target.exists():
                 assert run(["export", str(profile), "--format", form, "-o", str(target)]) == 0

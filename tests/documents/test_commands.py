@@ -14,6 +14,7 @@ from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_heap import handmade_heap
 from tests.handmade_memory import handmade_memory
+from tests.handmade_stalls import handmade_stalls
 
 FOUND = [one for document in DOCUMENTS for one in found_in(document)]
 COMMANDS = [one for one in FOUND if one.kind in ("command", "span")]
@@ -40,13 +41,15 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "heap": handmade_heap(folder / "heap.llmflame"),
         "memory": handmade_memory(folder / "memory.llmflame"),
         "gpu": handmade_gpu(folder / "gpu.llmflame"),
+        "stalls": handmade_stalls(folder / "stalls.llmflame"),
     }
 
 
 def profile_for(text: str, profiles: dict[str, Path]) -> Path:
-    """Hand-made: of a GPU where the device is asked about, one with the holders of memory where those are, or
-    with followed allocations."""
+    """Hand-made: of a GPU where a device is asked about, with stalls, holders of memory or followed
+    allocations where those are."""
     asked = {
+        "stalls": ("stalls", "instructions"),
         "gpu": ("device", "idle", "kernels"),
         "heap": ("heap",),
         "memory": ("memory", "bytes", "held"),

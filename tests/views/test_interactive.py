@@ -13,6 +13,7 @@ from llmflame.store.profile import Profile, read_profile
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_memory import handmade_memory
+from tests.handmade_stalls import handmade_stalls
 from tests.views.browsed import LARGE, SMALL, Person, browse
 from tests.views.test_terminal import HOSTILE
 
@@ -347,3 +348,19 @@ def test_no_color_leaves_no_colour(profile: Profile, monkeypatch: pytest.MonkeyP
         assert [type(one).__name__ for one in filters] == ["NoColor"]
 
     browse(profile, story)
+
+
+def test_stalls_stand_below_kernels_with_their_words(tmp_path: Path) -> None:
+    stalled = read_profile(handmade_stalls(tmp_path / "s.llmflame"))
+
+    async def story(person: Person) -> None:
+        found = await person.write("long_scoreboard")
+        assert "long_scoreboard" in person.selected()
+        assert "stall reason" in found and "The warp waits for data" in found and "→ Fewer bytes" in found
+        for key in "23456789":
+            shown = await person.press(key)
+            if "Bound by" in shown:
+                break
+        assert "Bound by" in shown and "memory" in shown
+
+    browse(stalled, story, (140, 60))

@@ -14,6 +14,7 @@ from llmflame.views.page import PageData, render_page
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_memory import handmade_memory
+from tests.handmade_stalls import handmade_stalls
 from tests.views.browsing import IN_A_BROWSER, settle
 from tests.views.device_sample import device_facts, device_tree
 from tests.views.test_page_bundle import WEB
@@ -61,6 +62,7 @@ PAGES = {
     "recorded": recorded(handmade),
     "recorded on a gpu": recorded(handmade_gpu),
     "recorded with memory": recorded(handmade_memory),
+    "recorded with stalls": recorded(handmade_stalls),
     "partial": recorded(partial),
 }
 

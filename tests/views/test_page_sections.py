@@ -81,9 +81,9 @@ def test_steps_are_what_show_prints(gpu_path: Path, cpu_path: Path, invoke: Invo
 
 
 @pytest.mark.parametrize(("until", "absent"), [
-    ("nothing", {"timeline", "steps", "roofline", "tables"}),
-    ("load", {"steps", "roofline"}),
-    ("anatomy", {"roofline"}),
+    ("nothing", {"timeline", "steps", "roofline", "stalls", "tables"}),
+    ("load", {"steps", "roofline", "stalls"}),
+    ("anatomy", {"roofline", "stalls"}),
 ])  # fmt: skip
 def test_what_is_not_known_is_absent(tmp_path: Path, until: str, absent: set[str]) -> None:
     found = sections(read_profile(handmade(tmp_path / "a.llmflame", until=until, status="partial")))

@@ -19,6 +19,9 @@ const KINDS: Record<string, Tint> = {
   kernel: [28, 1.05],
   wait: [120, 0.8],
   copy: [195, 1],
+  stall_group: [350, 0.75],
+  stall: [350, 0.5],
+  instruction: [230, 0.35],
   thread: [215, 0.5],
   memory: [55, 0.8],
   other: [70, 0.1],
@@ -35,6 +38,9 @@ export const KIND_NAMES: Record<string, string> = {
   kernel: "Kernel",
   wait: "Waiting for GPU",
   copy: "Copy",
+  stall_group: "Why it waits",
+  stall: "Stall reason",
+  instruction: "Instruction",
   thread: "Thread",
   memory: "Held as",
   other: "Other",
@@ -90,6 +96,21 @@ const CATEGORIES: Record<string, Tint> = {
 
 export function categoryColour(category: string, scheme: Scheme, shade = 3): string {
   return paint(CATEGORIES[category] ?? GREY, scheme, shade);
+}
+
+/** What a kernel's warps wait for: see analysis/stalls/reasons.py. */
+const STALLS: Record<string, Tint> = {
+  "device memory": [250, 1.1],
+  "shared memory": [195, 1.1],
+  barriers: [325, 1],
+  "instruction fetch": [85, 1.2],
+  arithmetic: [28, 1.2],
+  issuing: [145, 1.2],
+  other: [70, 0.12],
+};
+
+export function stallColour(group: string, scheme: Scheme, shade = 3): string {
+  return paint(STALLS[group] ?? GREY, scheme, shade);
 }
 
 /** Layers of the charts over time, from below: host, then device. */

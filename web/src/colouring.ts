@@ -14,6 +14,7 @@ import {
 import type { Facts } from "./facts";
 import { clip } from "./format";
 import { byRoofline } from "./ratio";
+import { byStall } from "./stalls/colouring";
 import { hash } from "./state";
 import type { CallTree } from "./tree";
 
@@ -57,6 +58,12 @@ export const MODES: readonly ColourMode[] = [
     label: "Share of roofline",
     offered: (tree) => tree.total(tree.metric("floor_ns"))[0] > 0,
     start: byRoofline,
+  },
+  {
+    name: "stalls",
+    label: "Why kernels wait",
+    offered: (tree) => tree.frames.some(({ kind }) => kind === "stall_group"),
+    start: byStall,
   },
 ];
 

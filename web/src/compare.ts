@@ -6,6 +6,7 @@ import { printable } from "./data";
 import { button, el } from "./dom";
 import type { Facts } from "./facts";
 import { clip, digits, formatBytes, formatCount, formatNs, formatValue, NONE, shortFile } from "./format";
+import { stallChanges } from "./stalls/changes";
 
 const ROWS = 12;
 const MOST_DIFFERENCES = 40;
@@ -29,6 +30,7 @@ export class CompareView {
       figures(compared),
       findings(compared),
       block("Called more or less often", compared.at("calls").list, callColumns(events)),
+      stallChanges(compared),
       block("Wall time by module, each without those below it", changed(compared.at("modules")), [
         ...changeColumns(),
         { label: "Module", key: moduleOf, cell: moduleCell, kind: "name wide" },

@@ -8,7 +8,8 @@ import { CallTree, preorder, type Frame, type Metric } from "./tree";
 export const SCHEMA = 1;
 
 interface RawTree {
-  frames: Record<"kind" | "name" | "full" | "file" | "line" | "module", number[]>;
+  frames: Record<"kind" | "name" | "full" | "file" | "line" | "module", number[]> &
+    Partial<Record<"meaning" | "helps", number[]>>;
   nodes: { up: number[]; frame: number[] };
   metrics: (Metric & { step: number[]; value: number[] })[];
   origins: { names: string[]; runs: number[] };
@@ -98,10 +99,15 @@ function decodeFrames(raw: RawTree, strings: string[]): Frame[] {
     file: text(raw.frames.file[index]),
     line: raw.frames.line[index] < 0 ? null : raw.frames.line[index],
     module: text(raw.frames.module[index]),
+    ...wordsOf(text(raw.frames.meaning?.[index] ?? -1), text(raw.frames.helps?.[index] ?? -1)),
   }));
   return frames.length > 0
     ? frames
     : [{ kind: "run", name: "run", full: null, file: null, line: null, module: null }];
+}
+
+function wordsOf(meaning: string | null, helps: string | null): Pick<Frame, "words"> {
+  return meaning === null || helps === null ? {} : { words: { meaning, helps } };
 }
 
 function sparse(step: number[], value: number[], size: number): Float64Array {

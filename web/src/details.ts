@@ -43,6 +43,7 @@ export function drawDetails(
     el("p", { class: "kind" }, swatch, kind),
     el("h2", { title: clip(frame.name, 400) }, clip(frame.name, 400)),
     places(tree, node),
+    inWords(tree, node),
     bigNumber(tree, node, metric),
     shares(tree, node, metric),
     floor(tree, node),
@@ -82,6 +83,17 @@ function places(tree: CallTree, node: number): HTMLElement {
   if (frame.full !== null)
     list.append(el("p", { title: "Full name", class: "full", tabindex: "0" }, frame.full));
   return list;
+}
+
+function inWords(tree: CallTree, node: number): HTMLElement | null {
+  const { words } = tree.frame(node);
+  if (words === undefined) return null;
+  return el(
+    "div",
+    { class: "stall-words" },
+    el("p", {}, words.meaning),
+    el("p", {}, el("b", {}, "What helps: "), words.helps),
+  );
 }
 
 function bigNumber(tree: CallTree, node: number, metric: number): HTMLElement {

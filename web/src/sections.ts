@@ -6,6 +6,7 @@ import { whenIdle } from "./idle";
 import { SectionPlaces } from "./place_in_sections";
 import { rooflineSection } from "./roofline/section";
 import type { Section, SectionKind, Wishes } from "./section";
+import { stallsSection } from "./stalls/section";
 import { stepsSection } from "./steps/section";
 import { tablesSection } from "./tables/section";
 import { timelineSection } from "./timeline/section";
@@ -15,6 +16,7 @@ export const SECTIONS: readonly SectionKind[] = [
   timelineSection,
   stepsSection,
   rooflineSection,
+  stallsSection,
   tablesSection,
 ];
 

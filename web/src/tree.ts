@@ -8,6 +8,8 @@ export interface Frame {
   readonly file: string | null;
   readonly line: number | null;
   readonly module: string | null;
+  /** What is said of a frame that few know by its name: see views/stall_words.py. */
+  readonly words?: { readonly meaning: string; readonly helps: string };
 }
 
 export interface Metric {

@@ -10,6 +10,7 @@ from llmflame.analysis.kernel_name import fused_ops, short_kernel_name
 from llmflame.analysis.tables import Column, Row, Table, check_phases, ratio
 from llmflame.analysis.tree import Tree
 from llmflame.store import metrics
+from llmflame.store.rows import IMPORTED
 
 COLUMNS = (
     Column("name", "text", "Kernel or copy"),
@@ -24,7 +25,7 @@ COLUMNS = (
     Column("low_occupancy_share", "share", "Small grid"),
     Column("copied_bytes", "bytes", "Copied"),
 )
-PHASES = ("prefill", "decode")
+PHASES = ("prefill", "decode", IMPORTED)
 OPERATORS_SHOWN = 3
 
 
@@ -38,7 +39,7 @@ class _Sums:
 
 
 def kernels_table(tree: Tree, phases: tuple[str, ...] = ()) -> Table:
-    """One row a kernel or copy over `phases` (prefill and decode if none are given), by device time."""
+    """One row a kernel or copy over `phases` (`PHASES` if none are given), by device time."""
     where = phases_of(tree)
     check_phases(phases, list(dict.fromkeys(name for name in where if name != "run")))
     if metrics.DEVICE.name not in tree.selfs:

@@ -6,10 +6,22 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from llmflame.store.profile import Profile
-from llmflame.store.rows import SpanRow
+from llmflame.store.rows import IMPORTED, SpanRow
 
-ORDER = ("startup", "import", "load", "warmup", "tokenize", "prepare", "prefill", "decode", "detokenize")
-"""One cold start and one warm request, in the order in which a person lives through them."""
+ORDER = (
+    "startup",
+    "import",
+    "load",
+    "warmup",
+    "tokenize",
+    "prepare",
+    "prefill",
+    "decode",
+    "detokenize",
+    IMPORTED,
+)
+"""One cold start and one warm request, in the order in which a person lives through them. What was
+imported has no others."""
 GENERATION = ("prefill", "decode")
 COLD_START = ("startup", "import", "load")
 TOKENISER_PHASES = ("tokenize", "detokenize")
@@ -47,7 +59,7 @@ def phase_spans(profile: Profile) -> list[SpanRow]:
     repetition = representative_repetition(profile)
     found: dict[str, SpanRow] = {}
     for span in profile.spans:
-        if span.pass_name != "clean" or span.name not in ORDER:
+        if (span.pass_name != "clean" and span.name != IMPORTED) or span.name not in ORDER:
             continue
         top = span.name not in REQUEST_PHASES and span.parent is None
         if top or (span.name in REQUEST_PHASES and span.repetition == repetition):

@@ -30,8 +30,8 @@ COLUMNS = (
     Column("folded", "count", "Folded"),
     Column("floor_ns", "ns", "Operators' floor"),
 )
-BYTES_OF = {"total_ns": "total_bytes", "self_ns": "self_bytes"}
-"""What these columns are called in a tree of bytes."""
+AMOUNTS = ("total", "self")
+"""What the columns of amounts are called, without their unit."""
 TREES = {
     "wall": metrics.WALL,
     "host": metrics.HOST,
@@ -40,11 +40,14 @@ TREES = {
 }
 """The trees of one recording: what was waited for, what the host did, what the device did, and the host's
 frames in which the device had nothing to do."""
+WIDTHS = {**TREES, "samples": metrics.SAMPLES}
+"""What a tree of these may be shown by."""
 
 MEANINGS = {
     metrics.HOST.name: "By the host's own time, whatever the GPU did meanwhile.",
     metrics.DEVICE.name: "By the GPU's time: kernels, copies and fills below the frames that launched them.",
     metrics.IDLE.name: "By the GPU's idle time, at the host's frames that ran meanwhile.",
+    metrics.SAMPLES.name: "By samples: how often a sampler saw a frame.",
 }
 """What stands below a tree that isn't of wall time."""
 
@@ -70,8 +73,10 @@ def tree_table(
     Children that aren't shown are rows of kind `folded`: one for the modules of each class of which some are
     shown, one for all others, with the sums. `folded` counts them (those without a name with all below
     them). So a frame's self time and its children's totals always add up to its total. `metric` is one of
-    `TREES`, without a GPU no other than wall; or one of bytes, which a tree of its own holds.
+    `WIDTHS`, without a GPU no other than wall and samples; or one of bytes, which a tree of its own holds.
     """
+    if metric.name not in tree.selfs and metric.name == metrics.SAMPLES.name:
+        raise UsageError("no sampler was at work in this profile")
     if metric.name not in tree.selfs and metric.name != metrics.WALL.name:
         raise UsageError("this profile has one tree, wall time: no GPU worked in what was traced")
     where = phases_of(tree)
@@ -86,13 +91,21 @@ def tree_table(
 
 
 def columns_of(metric: Metric) -> tuple[Column, ...]:
-    """The columns of a tree of times or of bytes."""
-    if metric.unit != "bytes":
+    """The columns of a tree of times, of bytes or of counts."""
+    if metric.unit == "ns":
         return COLUMNS
+    suffix = "samples" if metric == metrics.SAMPLES else metric.unit
+    renamed = {f"{amount}_ns": f"{amount}_{suffix}" for amount in AMOUNTS}
     return tuple(
-        replace(column, name=BYTES_OF[column.name], unit="bytes") if column.name in BYTES_OF else column
+        replace(column, name=renamed[column.name], unit=metric.unit) if column.name in renamed else column
         for column in COLUMNS
     )
+
+
+def widest(tree: Tree) -> Metric:
+    """What a tree is shown by where nobody says: wall time, or samples where none is known."""
+    timed = any(tree.selfs.get(metrics.WALL.name, ()))
+    return metrics.SAMPLES if not timed and metrics.SAMPLES.name in tree.selfs else metrics.WALL
 
 
 class _View:

@@ -24,6 +24,7 @@ class DiffMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnu
     host = "host"
     device = "device"
     idle = "idle"
+    samples = "samples"
     calls = "calls"
     allocated = "allocated"
     device_allocated = "device-allocated"
@@ -35,9 +36,12 @@ def diff(  # noqa: PLR0913  each option is a parameter
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="The profile after.", show_default=False)],
     metric: Annotated[
-        DiffMetric,
-        typer.Option(help="Order frames and modules by wall, host, GPU or idle time, calls, or bytes."),
-    ] = DiffMetric.wall,
+        DiffMetric | None,
+        typer.Option(
+            help="Order frames and modules by wall, host, GPU or idle time, samples, calls, or bytes.",
+            show_default="wall",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="At most N frames and modules.", show_default="12")
     ] = None,
@@ -108,15 +112,19 @@ def _write_page(comparison: Comparison, page: Path) -> None:
     write_atomically(page, render_page(data))
 
 
-def _metric(comparison: Comparison, wanted: DiffMetric) -> Metric:
+def _metric(comparison: Comparison, wanted: DiffMetric | None) -> Metric:
     """Raises UsageError where neither profile has any of it."""
+    from llmflame.analysis.tree_table import widest
     from llmflame.store import metrics
 
+    if wanted is None:
+        return widest(comparison.joined.tree)
     known = {
         DiffMetric.wall: metrics.WALL,
         DiffMetric.host: metrics.HOST,
         DiffMetric.device: metrics.DEVICE,
         DiffMetric.idle: metrics.IDLE,
+        DiffMetric.samples: metrics.SAMPLES,
         DiffMetric.calls: metrics.CALLS,
         DiffMetric.allocated: metrics.ALLOCATED,
         DiffMetric.device_allocated: metrics.DEVICE_ALLOCATED,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmflame.cli.known import known
 from llmflame.cli.show import no_collection
 from llmflame.errors import UsageError
 
@@ -38,7 +39,7 @@ def export(
     metric: Annotated[
         str | None,
         typer.Option(
-            metavar="METRIC", help="folded: wall, host, device, idle or bytes.", show_default="wall"
+            metavar="METRIC", help="folded: wall, host, device, idle, samples or bytes.", show_default="wall"
         ),
     ] = None,
     view: Annotated[
@@ -66,11 +67,11 @@ def export(
     from llmflame.exports.tables import VIEWS
     from llmflame.store.profile import read_profile
 
-    form = _known("--format", form, FORMATS)
+    form = known("--format", form, FORMATS)
     given = {PHASES: phase, METRIC: metric, VIEW: view, ALL_FRAMES: all_frames}
     _refuse_useless(form, [option for option, value in given.items() if value])
-    metric = _known(METRIC, metric or "wall", METRICS)
-    view = _known(VIEW, view or "functions", VIEWS)
+    metric = known(METRIC, metric or "wall", METRICS)
+    view = known(VIEW, view or "functions", VIEWS)
     phases = tuple(dict.fromkeys(phase or ()))
     with no_collection():
         with shown_progress() as progress:
@@ -78,18 +79,6 @@ def export(
             profile = read_profile(file, timelines=FORMATS[form].timelines, cells=FORMATS[form].cells)
             request = Request(profile, phases, metric, view, all_frames)
         _hand_over(file, output, form, request, force=force)
-
-
-def _known(option: str, value: str, names: Iterable[str]) -> str:
-    """The value, if it is one of the names. Raises UsageError with the nearest one."""
-    known = list(names)
-    if value in known:
-        return value
-    from difflib import get_close_matches
-
-    near = get_close_matches(value.lower(), known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"{option} {value}: {hint}There are {', '.join(known)}")
 
 
 def _refuse_useless(form: str, options: Iterable[str]) -> None:

@@ -54,11 +54,22 @@ def print_table(table: Table, profile: Profile, *, as_json: bool) -> None:
     from rich.console import Group
 
     from llmflame.views.heading import heading
-    from llmflame.views.table import table_view
-    from llmflame.views.tree import tree_view
 
-    body = tree_view(table) if table.view == "tree" else table_view(table)
-    print_view(Group(*heading(profile.subject, profile.run.status, profile.run.reason), body))
+    print_view(Group(*heading(profile.subject, profile.run.status, profile.run.reason), _body(table)))
+
+
+def _body(table: Table) -> RenderableType:
+    if table.view == "tree":
+        from llmflame.views.tree import tree_view
+
+        return tree_view(table)
+    if table.view == "stalls":
+        from llmflame.views.stalls import stalls_view
+
+        return stalls_view(table)
+    from llmflame.views.table import table_view
+
+    return table_view(table)
 
 
 def print_findings(profile: Profile, *, as_json: bool, limit: int | None = None) -> None:

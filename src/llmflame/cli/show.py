@@ -57,6 +57,7 @@ class TreeMetric(str, Enum):  # noqa: UP042  older typer versions read no StrEnu
     host = "host"
     device = "device"
     idle = "idle"
+    samples = "samples"
     bytes = "bytes"
     heap = "heap"
 
@@ -82,7 +83,7 @@ def show(  # noqa: PLR0913  each option is a parameter
     metric: Annotated[
         TreeMetric | None,
         typer.Option(
-            help="tree: by wall time, the host's, the GPU's, the GPU's idle time, or bytes at a peak: all "
+            help="tree: by wall time, the host's, the GPU's, its idle time, samples, or bytes at a peak: all "
             "that are held, or the heap's by who allocated them (of --host-allocations).",
             show_default="wall",
         ),
@@ -168,9 +169,10 @@ def _print(wanted: _Wanted, profile: Profile) -> None:
         print_memory(profile, as_json=as_json)
     elif view is View.tree:
         limits = _tree_limits(limit, wanted.depth, wanted.min_share, as_json=as_json)
-        metric = wanted.metric or TreeMetric.wall
-        tree = {TreeMetric.bytes: _held_tree, TreeMetric.heap: _heap_tree}.get(metric, _tree)
-        table = tree(profile, wanted.phases, limits, wanted.all_frames, metric)
+        tree = {TreeMetric.bytes: _held_tree, TreeMetric.heap: _heap_tree}.get(
+            wanted.metric or TreeMetric.wall, _tree
+        )
+        table = tree(profile, wanted.phases, limits, wanted.all_frames, wanted.metric)
         print_table(table, profile, as_json=as_json)
     else:
         table = _table(view, profile, wanted.phases, wanted.all_frames)
@@ -200,18 +202,21 @@ def _tree_limits(
 
 
 def _tree(
-    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, metric: TreeMetric
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, metric: TreeMetric | None
 ) -> Table:
     from llmflame.analysis.ceiling import ceilings
     from llmflame.analysis.roofline import with_floors
-    from llmflame.analysis.tree_table import TREES, tree_table
+    from llmflame.analysis.run_tree import build_run_tree
+    from llmflame.analysis.stalls.shown_tree import shown_tree
+    from llmflame.analysis.tree_table import WIDTHS, tree_table, widest
 
-    tree = with_floors(_run_tree(profile, all_frames).tree, ceilings(profile).best)
-    return tree_table(tree, limits, phases, TREES[metric.value])
+    run = build_run_tree(profile)
+    tree = shown_tree(profile, run, with_floors(run.tree, ceilings(profile).best), all_frames=all_frames)
+    return tree_table(tree, limits, phases, WIDTHS[metric.value] if metric is not None else widest(tree))
 
 
 def _held_tree(
-    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric | None
 ) -> Table:
     from llmflame.analysis.memory.held_table import held_table
 
@@ -219,7 +224,7 @@ def _held_tree(
 
 
 def _heap_tree(
-    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric
+    profile: Profile, phases: tuple[str, ...], limits: TreeLimits, all_frames: bool, _: TreeMetric | None
 ) -> Table:
     from llmflame.analysis.heap_table import heap_tree_table
 

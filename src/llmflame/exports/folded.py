@@ -18,6 +18,7 @@ TIMES: Mapping[str, str] = {
     "host": metrics.HOST.name,
     "device": metrics.DEVICE.name,
     "idle": metrics.IDLE.name,
+    "samples": metrics.SAMPLES.name,
 }
 BYTES = "bytes"
 METRICS = (*TIMES, BYTES)

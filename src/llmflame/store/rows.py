@@ -16,6 +16,8 @@ Treatment = Literal["clean", "sampled", "anchored", "traced", "counted"]
 shown."""
 STALL_MODES = ("continuous", "exact")
 """How program counters are sampled: while kernels run as they would, or one launch at a time."""
+IMPORTED = "imported"
+"""The phase that holds all of a profile which was made from another tool's file."""
 Space = Literal["host", "device"]
 """Where bytes are: the process' resident set, or a device's memory."""
 
@@ -56,7 +58,7 @@ class SpanRow:
     parent: int | None
     name: str
     """`startup`, `import`, `load`, `warmup`, `request`; in a request `tokenize`, `prepare`, `prefill`,
-    `decode`, `detokenize`; `step` in decode; free names for parts of load."""
+    `decode`, `detokenize`; `step` in decode; `imported`; free names for parts of load."""
     repetition: int | None
     step: int | None
     """Index of the forward call in its request: 0 is prefill."""

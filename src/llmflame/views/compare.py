@@ -15,6 +15,7 @@ from llmflame.views.cells import UNKNOWN, amount, frame_name
 from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.heading import ALARM, status_lines, title
 from llmflame.views.safe import safe_text
+from llmflame.views.stall_groups import stall_changes
 
 Document = Mapping[str, Any]
 GOOD, BAD = "green", "dark_orange3"
@@ -33,6 +34,7 @@ def compare_view(document: Document, metric: Metric) -> RenderableType:
     calls = document["calls"]
     parts += _section("Called more or less often", _calls(calls), _more(document, "calls"))
     parts += _section("Times, peaks and counts that changed", _amounts(document))
+    parts += _section("Why kernels wait, by GPU time", stall_changes(document["stalls"]))
     label = metric.label
     for name, words in (("modules", "modules' own"), ("frames", "frames' own")):
         rows = [row for row in document[name] if row["a"] != row["b"]]

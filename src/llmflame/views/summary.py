@@ -21,6 +21,7 @@ from llmflame.views.growth import memory_lines
 from llmflame.views.opening import opening_view
 from llmflame.views.roofline import roofline_lines
 from llmflame.views.safe import safe_text
+from llmflame.views.stall_groups import stall_lines
 from llmflame.views.verdict import verdict
 
 COLD_LIMIT = 5
@@ -46,8 +47,9 @@ def rest_view(document: Document, tree: Tree, limit: int = 10) -> RenderableType
     if document["memory"] is not None:
         parts += [Text(), *memory_lines(document["memory"])]
     limits = roofline_lines(document)
-    if limits:
-        parts += [Text(), *limits]
+    stalls = stall_lines(document["stalls"])
+    if limits or stalls:
+        parts += [Text(), *limits, *stalls]
     top = top_places(tree, GENERATION, limit)
     if top:
         whole = _wall_ns(document, GENERATION)

@@ -23,6 +23,8 @@ NAME_STYLES = {
     "module": "cyan",
     "op": FLAME,
     "kernel": FLAME,
+    "stall_group": "magenta",
+    "stall": "magenta",
 }
 COLUMNS = (
     GridColumn("Total"),
@@ -34,12 +36,15 @@ COLUMNS = (
     GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
     GridColumn("Obtained", align="left", drop=4),
 )
-BYTES_COLUMNS = (
+PLAIN_COLUMNS = (
     GridColumn("Total"),
     GridColumn("Self", drop=1),
     GridColumn("Share"),
     GridColumn("Frame", align="left", flexible=True, keep="ends", least=40),
 )
+
+PLAIN_AMOUNTS = {"bytes": "bytes", "samples": "count"}
+"""Their columns' suffixes, with the unit."""
 
 
 def tree_view(table: Table) -> RenderableType:
@@ -48,8 +53,9 @@ def tree_view(table: Table) -> RenderableType:
         return nothing(table)
     names = [column.name for column in table.columns]
     known = [dict(zip(names, row, strict=True)) for row in table.rows]
-    if "total_bytes" in names:
-        return Group(_of_bytes(known), *notes(table))
+    for amount, unit in PLAIN_AMOUNTS.items():
+        if f"total_{amount}" in names:
+            return Group(_plain(known, amount, unit), *notes(table))
     grid = Grid(COLUMNS)
     # Where nothing was spent, frames that aren't shown say nothing.
     rows = [row for row in known if row["kind"] != "folded" or row["total_ns"] or row["allocated_bytes"]]
@@ -68,14 +74,15 @@ def tree_view(table: Table) -> RenderableType:
     return Group(grid, *notes(table))
 
 
-def _of_bytes(rows: Sequence[Mapping[str, Value]]) -> Grid:
-    """What is held is neither called nor timed: fewer columns say it."""
-    grid = Grid(BYTES_COLUMNS)
-    held = [row for row in rows if row["kind"] != "folded" or row["total_bytes"]]
-    for row, (level, only) in zip(held, _levels(held), strict=True):
+def _plain(rows: Sequence[Mapping[str, Value]], amount: str, unit: str) -> Grid:
+    """What is held or counted is neither called nor timed: fewer columns say it."""
+    grid = Grid(PLAIN_COLUMNS)
+    total, own = f"total_{amount}", f"self_{amount}"
+    there = [row for row in rows if row["kind"] != "folded" or row[total]]
+    for row, (level, only) in zip(there, _levels(there), strict=True):
         grid.add(
-            cell(row["total_bytes"], "bytes"),
-            cell(row["self_bytes"], "bytes") if row["kind"] != "folded" else Text(),
+            cell(row[total], unit),
+            cell(row[own], unit) if row["kind"] != "folded" else Text(),
             cell(row["share"], "share"),
             _indentation(level, only).append_text(_name(row)),
         )

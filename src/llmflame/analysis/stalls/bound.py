@@ -10,6 +10,9 @@ warp. A kernel is, in this order,
   cores work for long on one instruction, so the scheduler is idle though the device is not;
 - `latency` bound where neither ceiling is near: nothing is issued, and nothing is busy.
 
+Where no sample says whether something was issued (other tools' files need not), the reasons of all samples
+speak for the lost ones, and a kernel whose warps wait is bound by nothing that could be told.
+
 Otherwise (a ceiling or its work is not known, or a ceiling is near and the samples don't wait for it) nothing
 is said. The fewer samples, the less a share is worth: 100 of them leave a standard error of at most 0.05.
 """
@@ -48,6 +51,16 @@ def issued_share(counts: StallCounts) -> float:
     return 1 - counts.not_issued / counts.samples if counts.samples else 0.0
 
 
+def knows_lost(counts: StallCounts) -> bool:
+    """Was it counted in which samples the scheduler issued nothing? Where most warps wait, there are some."""
+    return bool(counts.not_issued) or _issuing_share(counts) >= BUSY
+
+
+def _issuing_share(counts: StallCounts) -> float:
+    samples, _ = counts.by_group().get("issuing", (0, 0))
+    return samples / counts.samples if counts.samples else 0.0
+
+
 def dominant_of(counts: StallCounts) -> Dominant | None:
     """The group that most lost samples wait for, with its largest reason; `issuing` where few are lost.
 
@@ -55,8 +68,10 @@ def dominant_of(counts: StallCounts) -> Dominant | None:
     """
     if not counts.samples:
         return None
-    lost = {reason: own for reason, (_, own) in counts.by_reason.items() if own}
-    issued = issued_share(counts)
+    known = knows_lost(counts)
+    taken = {reason: pair[1 if known else 0] for reason, pair in counts.by_reason.items()}
+    lost = {reason: own for reason, own in taken.items() if own and (known or group_of(reason) != "issuing")}
+    issued = issued_share(counts) if known else _issuing_share(counts)
     if issued >= BUSY or not lost:
         reasons = [reason for reason in counts.by_reason if group_of(reason) == "issuing"]
         most = max(reasons, key=lambda reason: counts.by_reason[reason][0], default="selected")
@@ -72,7 +87,7 @@ def dominant_of(counts: StallCounts) -> Dominant | None:
 def bound_of(counts: StallCounts, position: Position) -> Bound | None:
     """What a kernel is bound by; None where it can't be told."""
     dominant = dominant_of(counts)
-    if dominant is None:
+    if dominant is None or not knows_lost(counts):
         return None
     if issued_share(counts) >= BUSY:
         return "issue"

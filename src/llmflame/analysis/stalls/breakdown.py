@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmflame.analysis.ceiling import ceilings
-from llmflame.analysis.stalls.bound import MIN_SAMPLES, Bound, Dominant, bound_of, dominant_of
+from llmflame.analysis.stalls.bound import MIN_SAMPLES, Bound, Dominant, bound_of, dominant_of, knows_lost
 from llmflame.analysis.stalls.counts import StallCounts, counts_by_kernel
 from llmflame.analysis.stalls.position import Position, positions
 from llmflame.analysis.tree import Tree
@@ -47,8 +47,8 @@ class KernelStalls:
 
     @property
     def lost_share(self) -> float | None:
-        """The share of samples in which the scheduler issued nothing."""
-        return self.not_issued / self.samples if self.samples else None
+        """The share of samples in which the scheduler issued nothing; None where nobody counted that."""
+        return self.not_issued / self.samples if self.samples and knows_lost(self.counts) else None
 
     def share_ns(self, reason: str) -> float:
         """The part of the kernel's device time that a reason has of its samples."""

@@ -93,7 +93,8 @@ class _Composer:
         self._exact = exact
         self._by_phase = by_phase
         self._splits = splits
-        self._divided = [name for name in DIVIDED if name in tree.selfs]
+        # Of single steps too: `device_ns@decode.8`.
+        self._divided = [name for name in tree.selfs if name.partition("@")[0] in DIVIDED]
         self._frames = list(tree.frames)
         self._frame_numbers: dict[Frame, int] = {}
         self._parents: list[int] = []

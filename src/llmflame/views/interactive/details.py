@@ -14,6 +14,7 @@ from llmflame.views.grid import Grid, GridColumn, Paragraph
 from llmflame.views.interactive.graph import Look
 from llmflame.views.interactive.metrics import label
 from llmflame.views.safe import safe_text
+from llmflame.views.stall_words import stall_words
 from llmflame.views.tree import NAME_STYLES
 
 KINDS = {
@@ -27,6 +28,9 @@ KINDS = {
     "wait": "wait for the GPU",
     "kernel": "kernel on the GPU",
     "copy": "copy or fill on the GPU",
+    "stall_group": "why a kernel's warps wait",
+    "stall": "stall reason, as the vendor names it",
+    "instruction": "instructions of the kernel",
     "thread": "worker threads",
     "memory": "memory",
     "other": "other",
@@ -53,6 +57,8 @@ def frame_details(look: Look, node: int) -> RenderableType:
     name = Text(frame_name(frame.name, frame.kind, FULL_NAME), style=NAME_STYLES.get(frame.kind, ""))
     name.stylize("bold")
     parts: list[RenderableType] = [Paragraph(name), *_places(frame), Paragraph(_sentence(look, node))]
+    if (words := stall_words(frame)) is not None:
+        parts += [Text(), Paragraph(Text(words.meaning)), Paragraph(Text("→ ").append(words.helps), hang=2)]
     parts += [Text(), _numbers(look, node)]
     origin = ORIGINS.get(look.graph.tree.origins[node], "")
     return Group(*parts, Text(), Paragraph(Text(origin, style="dim")))

@@ -16,6 +16,8 @@ from llmflame.analysis.ops_table import ops_table
 from llmflame.analysis.plumbing import without_plumbing
 from llmflame.analysis.roofline import with_floors
 from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.stalls.shown_tree import shown_tree
+from llmflame.analysis.stalls.stalls_table import stalls_table
 from llmflame.analysis.steps_table import steps_table
 from llmflame.analysis.tables import Table
 from llmflame.analysis.tree import Tree
@@ -32,6 +34,7 @@ OF_PHASES: Mapping[str, Of] = {
     "modules": modules_table,
 }
 """Tables that can be of one phase."""
+STALLS = "stalls"
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class Source:
         """What ran. `together`: the numbered layers of a model as one."""
         key = (all_frames, together)
         if key not in self._graphs:
-            tree = self.run().tree if all_frames else without_plumbing(self.run().tree)
+            tree = shown_tree(self.profile, self.run(), all_frames=all_frames)
             self._graphs[key] = Graph(with_layers_together(tree) if together else tree)
         return self._graphs[key]
 
@@ -70,14 +73,17 @@ class Source:
     def tables(self) -> list[str]:
         """The tables that the profile has something for."""
         on_device = metrics.DEVICE.name in self.run().tree.selfs
-        return [name for name in (*OF_PHASES, "steps") if name != "kernels" or on_device]
+        there = {"kernels": on_device, STALLS: bool(self.profile.stalls)}
+        return [name for name in (*OF_PHASES, STALLS, "steps") if there.get(name, True)]
 
     def table(self, name: str, phase: str | None, *, all_frames: bool) -> Table:
         """One of `tables`, of one phase or of all."""
         if name == "steps":
             return steps_table(self.profile)
+        if name == STALLS:
+            return stalls_table(self.profile, self.run().tree, (phase,) if phase is not None else ())
         whole = all_frames or name != "functions"
-        tree = self.run().tree if whole else self.graph(all_frames=False, together=False).tree
+        tree = self.run().tree if whole else without_plumbing(self.run().tree)
         return OF_PHASES[name](tree, (phase,) if phase is not None else ())
 
     def findings(self) -> RenderableType:

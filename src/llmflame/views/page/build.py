@@ -6,6 +6,7 @@ from llmflame.analysis.ceiling import ceilings
 from llmflame.analysis.plumbing import without_plumbing
 from llmflame.analysis.roofline import with_floors
 from llmflame.analysis.run_tree import RunTree, build_run_tree
+from llmflame.analysis.stalls.shown_tree import shown_tree
 from llmflame.analysis.step_columns import with_steps
 from llmflame.analysis.summary import summarise
 from llmflame.store.profile import Profile
@@ -18,12 +19,12 @@ def page_data(profile: Profile, run: RunTree | None = None, *, all_frames: bool 
     """Everything that a profile says, frames that only pass a call on left out unless `all_frames`."""
     run = run if run is not None else build_run_tree(profile)
     tree = with_floors(with_steps(run), ceilings(profile).best)
-    tree = tree if all_frames else without_plumbing(tree)
+    shown = shown_tree(profile, run, tree, all_frames=all_frames)
     title = str(profile.subject.get("model") or profile.path.stem)
     return PageData(
         title,
         summarise(profile, run),
-        tree,
+        shown,
         page_memory(profile),
-        sections=page_sections(profile, run.tree, tree),
+        sections=page_sections(profile, run.tree, tree if all_frames else without_plumbing(tree)),
     )

@@ -8,7 +8,8 @@ that equal input gives equal output) and written in base64, whose alphabet holds
     summary     the summary document, as it was given
     strings     every name, file and module path, once
     frames      kind, name, file, module: indices into strings (-1: none); line: a number (-1: none);
-                full: the name that `name` shortens, an index into strings (-1: nothing was shortened)
+                full: the name that `name` shortens, an index into strings (-1: nothing was shortened);
+                meaning, helps: of stalls, where there are any: sentences, indices into strings (-1: none)
     nodes       up: node minus its parent, for each node but the first; frame: an index into frames
     metrics     name, unit, fold, label; step and value: the nodes that are not zero, as distances from the
                 one before, and their own values
@@ -36,6 +37,7 @@ from llmflame.analysis.kernel_name import short_kernel_name
 from llmflame.analysis.tree import Tree
 from llmflame.store.model import Frame
 from llmflame.views.page.memory import PageMemory
+from llmflame.views.stall_words import stall_words
 
 SCHEMA = 1
 MAX_TEXT = 2_000
@@ -162,6 +164,10 @@ def _frames(tree: Tree, strings: StringTable) -> tuple[dict[str, list[int]], lis
         "line": [-1 if frame.line is None else frame.line for frame in frames],
         "module": [strings.add(frame.module) for frame in frames],
     }
+    words = [stall_words(frame) for frame in frames]
+    if any(words):
+        columns["meaning"] = [strings.add(one.meaning if one is not None else None) for one in words]
+        columns["helps"] = [strings.add(one.helps if one is not None else None) for one in words]
     return columns, node_frames
 
 

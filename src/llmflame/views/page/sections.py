@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmflame.analysis.tree import Tree
 from llmflame.store.profile import Profile
 from llmflame.views.page.roofline import roofline_data
+from llmflame.views.page.stalls import stall_data
 from llmflame.views.page.steps import step_data
 from llmflame.views.page.tables import table_data
 from llmflame.views.page.timeline import timeline_data
@@ -19,5 +20,6 @@ def page_sections(profile: Profile, run: Tree, shown: Tree) -> dict[str, object]
         "timeline": timeline_data(profile),
         "steps": step_data(profile),
         "roofline": roofline_data(profile, run),
+        "stalls": stall_data(profile, run),
         "tables": table_data(run, shown),
     }
