@@ -169,10 +169,15 @@ def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
         encoding="utf-8",
         cwd=tmp_path,
     )
-    writer = opened_by_a_reader(fifo)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=WAIT_S)
-    os.close(writer)
+    with process:
+        try:
+            writer = opened_by_a_reader(fifo)
+            process.send_signal(signal.SIGINT)
+            # A signal just before the reading begins doesn't interrupt it: the pipe's end does, later.
+            os.close(writer)
+            out, err = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
     assert process.returncode == 1 and out == "" and one_line(err) == "interrupted"
     assert not (tmp_path / "x.llmflame").exists()
 
