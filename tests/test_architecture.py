@@ -265,6 +265,7 @@ def test_modules_keep_no_state(file: Path) -> None:
         "import llmflame.cli.scratch",
         "import llmflame.notebook.shown, llmflame.views.notebook_frame",
         "import llmflame.views.interactive.source, llmflame.views.interactive.start",
+        "import llmflame.cli.lab, llmflame.analysis.experiment.experiment, llmflame.views.lab",
         "import llmflame.recording.session, llmflame.recording.cold_start, llmflame.recording.pass_in_child",
     ],
 )

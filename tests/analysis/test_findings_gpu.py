@@ -187,7 +187,7 @@ def test_weights_wider_than_the_checkpoints(flops: int, left: float) -> None:
     found = findings(on_gpu(_product(flops), facts=RATES, subject=WIDE))["wide-weights"]
     check(found, (1115 - (15 + left * 1000 + 50)) * ALL, 1115 * ALL)
     assert found.evidence == ("4 GiB of weights in memory, half of it would do",)
-    assert found.change == "Load with dtype='bfloat16' (or dtype='auto')" and found.variant == "bfloat16"
+    assert found.change == "Load with dtype='bfloat16' (or dtype='auto')" and found.variant == "bf16"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ INSTALLS = "installs packages; that the extras exist is checked"
 MAKES = "runs for minutes; that the target exists is checked"
 BENCHMARK = "runs for minutes; that the file and its options exist is checked"
 NODE = "needs npm's packages; that the script exists is checked"
+EXPERIMENTS = "runs processes for minutes: tests/lab does it"
 BROWSES = "opens a screen: tests/cli/test_show_interactive.py does it"
 
 ONLY_PARSED: Mapping[str, str] = {
@@ -41,6 +42,11 @@ ONLY_PARSED: Mapping[str, str] = {
     'llmflame scratch "The capital of France is" --temperature 0.8 --top-p 0.9 --seed 3': GENERATES,
     'llmflame scratch "The capital of France is" --naive': GENERATES,
     'llmflame scratch "Once upon a time" --model ./checkpoint --dtype float32 --new-tokens 200': GENERATES,
+    "llmflame lab demo --variants sdpa,static-cache,static-cache+compile": EXPERIMENTS,
+    "llmflame lab demo --variants static-cache --engine scratch --batch 1,4,16": EXPERIMENTS,
+    "llmflame lab demo --ladder --engine scratch": EXPERIMENTS,
+    "llmflame lab --from run.llmflame": EXPERIMENTS,
+    "llmflame lab --list": "imports torch: tests/cli/test_lab.py does it",
     "go tool pprof -http=: run.pb.gz": SERVES,
 }
 """By command."""

@@ -47,7 +47,8 @@ def arguments_of(command: str) -> list[str]:
 def provide(folder: Path, profile: Path, words: list[str]) -> None:
     """Put the files there that a command or a program names: copies of one profile, and its exports."""
     for before, word in zip(["", *words], words, strict=False):
-        name = re.search(r"[\w./-]+$", word)
+        # A row of an experiment is named behind its file.
+        name = re.search(r"[\w./-]+$", re.sub(r"(\.llmflame):.*", r"\1", word))
         if name is None or before in OUTPUTS:
             continue
         target = folder / name[0]

@@ -13,6 +13,7 @@ from tests.documents.exceptions import EXIT_CODES, ONLY_COMPILED, ONLY_PARSED, P
 from tests.handmade import handmade
 from tests.handmade_gpu import handmade_gpu
 from tests.handmade_heap import handmade_heap
+from tests.handmade_lab import handmade_lab
 from tests.handmade_memory import handmade_memory
 from tests.handmade_stalls import handmade_stalls
 
@@ -42,13 +43,15 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "memory": handmade_memory(folder / "memory.llmflame"),
         "gpu": handmade_gpu(folder / "gpu.llmflame"),
         "stalls": handmade_stalls(folder / "stalls.llmflame"),
+        "lab": handmade_lab(folder / "lab.llmflame", batches=(1,)),
     }
 
 
 def profile_for(text: str, profiles: dict[str, Path]) -> Path:
-    """Hand-made: of a GPU where a device is asked about, with stalls, holders of memory or followed
-    allocations where those are."""
+    """Hand-made: an experiment where one is named, of a GPU where a device is asked about, with stalls,
+    holders of memory or followed allocations where those are."""
     asked = {
+        "lab": ("lab.llmflame",),
         "stalls": ("stalls", "instructions"),
         "gpu": ("device", "idle", "kernels"),
         "heap": ("heap",),

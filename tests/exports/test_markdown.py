@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llmflame.exports.markdown import escaped, markdown
+from llmflame.exports.markdown import markdown
+from llmflame.exports.markdown_text import escaped
 from llmflame.exports.request import Request
 from llmflame.store.profile import read_profile
 from tests.exports.made import HOSTILE, PROFILES, SLICED, on_each_profile, request_of

@@ -3,6 +3,7 @@
 import type { Scheme } from "./colour";
 import { el } from "./dom";
 import { whenIdle } from "./idle";
+import { labSection } from "./lab/section";
 import { SectionPlaces } from "./place_in_sections";
 import { rooflineSection } from "./roofline/section";
 import type { Section, SectionKind, Wishes } from "./section";
@@ -13,6 +14,7 @@ import { timelineSection } from "./timeline/section";
 import type { Tooltip } from "./tooltip";
 
 export const SECTIONS: readonly SectionKind[] = [
+  labSection,
   timelineSection,
   stepsSection,
   rooflineSection,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from llmflame.analysis.published import published_for
+from llmflame.store.model import Fact
 from llmflame.store.profile import Profile
 
 SECTION = "ceilings"
@@ -44,16 +46,21 @@ class Ceilings:
 
 def ceilings(profile: Profile, dtype: str | None = None) -> Ceilings:
     """The ceilings of the device that a profile's model ran on, for its dtype or another."""
-    known = {(fact.section, fact.name): fact.value for fact in profile.machine}
-    device, own = str(profile.subject.get("device") or "cpu"), profile.subject.get("dtype")
+    return ceilings_of(profile.machine, profile.subject, dtype)
+
+
+def ceilings_of(machine: Iterable[Fact], subject: Mapping[str, Any], dtype: str | None = None) -> Ceilings:
+    """The same from what a profile, or who is about to write one, knows of machine and subject."""
+    known = {(fact.section, fact.name): fact.value for fact in machine}
+    device, own = str(subject.get("device") or "cpu"), subject.get("dtype")
     dtype = dtype or (str(own) if own is not None else None)
-    if dtype == "float32" and profile.subject.get("tf32"):
+    if dtype == "float32" and subject.get("tf32"):
         dtype = "tfloat32"
     on_cuda = device.startswith(CUDA)
     if on_cuda:
         # The driver's numbers needn't be torch's: the name is the model's device's own, where it was noted.
         _, _, index = device.partition(":")
-        name = profile.subject.get("device_name") or known.get((f"gpu {index or 0}", "name")) or device
+        name = subject.get("device_name") or known.get((f"gpu {index or 0}", "name")) or device
     else:
         name = known.get(("cpu", "model")) or "cpu"
     found = published_for(str(name))

@@ -15,6 +15,7 @@ import typer
 from llmflame.cli.diff import diff
 from llmflame.cli.export import export
 from llmflame.cli.import_ import import_
+from llmflame.cli.lab import lab
 from llmflame.cli.machine import machine
 from llmflame.cli.optional_value import OptionalValueCommand
 from llmflame.cli.plan import plan
@@ -37,6 +38,7 @@ for command in (show, report):
 app.command(short_help="Compare two profiles: what changed, and how sure that is.")(diff)
 app.command(short_help="Write a profile for speedscope, Perfetto, pprof and others.")(export)
 app.command("import", short_help="Make a profile of what Nsight Compute or iaprof wrote.")(import_)
+app.command(short_help="Measure which change helps, and whether the output stays the same.")(lab)
 app.command(short_help="Say whether a model fits into memory, without loading it.")(plan)
 app.command(short_help="Show what this machine is, and what limits it.")(machine)
 app.command(short_help="Continue a text with a decoder that is there to be read.")(scratch)

@@ -15,7 +15,10 @@ from llmflame.errors import UsageError
 if TYPE_CHECKING:
     from llmflame.exports.formats import Format
     from llmflame.exports.request import Request
+    from llmflame.store.profile import Profile
 
+EXPERIMENTS = ("markdown", "json")
+"""Formats that an experiment has."""
 STDOUT = "-"
 
 
@@ -65,7 +68,6 @@ def export(
     from llmflame.exports.formats import ALL_FRAMES, FORMATS, METRIC, PHASES, VIEW
     from llmflame.exports.request import Request
     from llmflame.exports.tables import VIEWS
-    from llmflame.store.profile import read_profile
 
     form = known("--format", form, FORMATS)
     given = {PHASES: phase, METRIC: metric, VIEW: view, ALL_FRAMES: all_frames}
@@ -76,7 +78,7 @@ def export(
     with no_collection():
         with shown_progress() as progress:
             progress(f"reading {file.name}")
-            profile = read_profile(file, timelines=FORMATS[form].timelines, cells=FORMATS[form].cells)
+            profile = _read(file, form)
             request = Request(profile, phases, metric, view, all_frames)
         _hand_over(file, output, form, request, force=force)
 
@@ -89,6 +91,21 @@ def _refuse_useless(form: str, options: Iterable[str]) -> None:
         if option not in FORMATS[form].options:
             names = ", ".join(name for name, other in FORMATS.items() if option in other.options)
             raise UsageError(f"{option} goes with --format {names}, not with {form}")
+
+
+def _read(file: Path, form: str) -> Profile:
+    """An experiment is a table: raises UsageError for a format of frames, which its rows' profiles have."""
+    from llmflame.analysis.experiment.experiment import is_experiment
+    from llmflame.exports.formats import FORMATS
+    from llmflame.store.profile import read_profile
+
+    profile = read_profile(file, timelines=FORMATS[form].timelines, cells=FORMATS[form].cells)
+    if is_experiment(profile) and form not in EXPERIMENTS:
+        words = " and ".join(EXPERIMENTS)
+        raise UsageError(
+            f"{profile.path} is an experiment, for {words}; {profile.path}:ROW is a row's profile"
+        )
+    return profile
 
 
 def _hand_over(file: Path, output: Path | None, form: str, request: Request, *, force: bool) -> None:

@@ -121,6 +121,20 @@ def print_memory(profile: Profile, *, as_json: bool) -> None:
     print_view(Group(*head, memory_view(document)))
 
 
+def print_lab(profile: Profile, *, as_json: bool) -> None:
+    """An experiment's rows: equality first, then speed."""
+    from llmflame.analysis.experiment.document import document
+    from llmflame.analysis.experiment.experiment import experiment_of
+
+    found = document(experiment_of(profile))
+    if as_json:
+        print_json(found)
+        return
+    from llmflame.views.lab import lab_view
+
+    print_view(lab_view(found))
+
+
 def print_view(body: RenderableType) -> None:
     """Anything that rich can draw."""
     from llmflame.views.console import console_for

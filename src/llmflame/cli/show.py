@@ -152,6 +152,7 @@ def _browse(file: Path, wanted: _Wanted) -> None:
 def _print(wanted: _Wanted, profile: Profile) -> None:
     from llmflame.cli.printing import (
         print_findings,
+        print_lab,
         print_machine,
         print_memory,
         print_summary,
@@ -159,6 +160,9 @@ def _print(wanted: _Wanted, profile: Profile) -> None:
     )
 
     view, as_json, limit = wanted.view, wanted.json, wanted.limit
+    if _is_lab(profile):
+        print_lab(_lab_of(profile, wanted), as_json=as_json)
+        return
     if view is View.summary:
         print_summary(profile, as_json=as_json, limit=limit)
     elif view is View.machine:
@@ -177,6 +181,21 @@ def _print(wanted: _Wanted, profile: Profile) -> None:
     else:
         table = _table(view, profile, wanted.phases, wanted.all_frames)
         print_table(_cut(table, wanted.sort, limit, as_json=as_json), profile, as_json=as_json)
+
+
+def _is_lab(profile: Profile) -> bool:
+    from llmflame.analysis.experiment.experiment import is_experiment
+
+    return is_experiment(profile)
+
+
+def _lab_of(profile: Profile, wanted: _Wanted) -> Profile:
+    """An experiment has one view. Raises UsageError where another was asked for."""
+    if wanted != _Wanted(View.summary, None, None, (), None, None, None, False, wanted.json):
+        named = [f"{profile.path}:{one.row}@{one.batch}" for one in profile.row_profiles]
+        hint = f": its rows have profiles of their own, as {named[0]}" if named else ""
+        raise UsageError(f"{profile.path} is an experiment, which has no other view than its rows{hint}")
+    return profile
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from llmflame.analysis.experiment.experiment import is_experiment
 from llmflame.exports.request import Request
 
 PHASES, METRIC, VIEW, ALL_FRAMES = "--phase", "--metric", "--view", "--all-frames"
@@ -73,12 +74,20 @@ def _parquet(request: Request) -> bytes:
 
 
 def _markdown(request: Request) -> str:
+    if is_experiment(request.profile):
+        from llmflame.exports.lab_markdown import lab_markdown
+
+        return lab_markdown(request.profile)
     from llmflame.exports.markdown import markdown
 
     return markdown(request)
 
 
 def _json(request: Request) -> str:
+    if is_experiment(request.profile):
+        from llmflame.exports.lab_json import lab_json
+
+        return lab_json(request.profile)
     from llmflame.exports.json_document import json_document
 
     return json_document(request)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmflame.analysis.summary import summarise
-from llmflame.exports.names import one_line
+from llmflame.exports.markdown_text import UNKNOWN, escaped, table
 from llmflame.exports.request import Request
 from llmflame.units import human_bytes, human_time_ns, percent, three_digits
 
-UNKNOWN = "–"
 Document = Mapping[str, Any]
-_ESCAPES = str.maketrans(
-    {
-        **{mark: f"\\{mark}" for mark in "\\`*_[]|~#$"},
-        "&": "&amp;",
-        "<": "&lt;",
-        ">": "&gt;",
-        # A name after it would call a person of that name.
-        "@": "@<!-- -->",
-    }
-)
 
 
 def markdown(request: Request) -> str:
@@ -39,11 +28,6 @@ def markdown(request: Request) -> str:
         f"Recorded by llmflame {escaped(request.profile.run.llmflame_version)}.",
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def escaped(value: object) -> str:
-    """Text that Markdown and HTML show as it is, in one line."""
-    return one_line(str(value)).translate(_ESCAPES)
 
 
 def _about(document: Document) -> str:
@@ -80,7 +64,7 @@ def _latency(latency: Document) -> Iterator[str]:
         ("Load", _seconds(latency["load_s"]), ""),
         ("Import", _seconds(latency["import_s"]), ""),
     ]
-    yield _table(("Latency", "", ""), rows)
+    yield table(("Latency", "", ""), rows)
 
 
 def _phases(phases: Sequence[Document]) -> Iterator[str]:
@@ -99,7 +83,7 @@ def _phases(phases: Sequence[Document]) -> Iterator[str]:
             _bytes(phase["host_peak_bytes"]),
         )
         rows.append((*row, _bytes(phase["device_peak_bytes"])) if device else row)
-    yield _table(heads, rows)
+    yield table(heads, rows)
 
 
 def _memory(memory: Document | None) -> Iterator[str]:
@@ -113,7 +97,7 @@ def _memory(memory: Document | None) -> Iterator[str]:
             (escaped(name), human_bytes(size), percent(size / whole))
             for name, size in peak["held_bytes"].items()
         ]
-        yield _table(("Held as", "Bytes", "Share"), rows)
+        yield table(("Held as", "Bytes", "Share"), rows)
 
 
 def _findings(findings: Sequence[Document]) -> Iterator[str]:
@@ -133,12 +117,6 @@ def _doubts(checks: Sequence[Document]) -> Iterator[str]:
     for check in checks:
         if check["passed"] is False:
             yield f"**Check failed**: {escaped(check['name'])}: {escaped(check['words'])}"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column is of words, the others are of numbers."""
-    rules = ["---", *["---:"] * (len(heads) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
 
 
 def _ms(value: float | None) -> str:

@@ -97,6 +97,8 @@ class TrialResult:
     logits: str | None = None
     """A .npy of float32 [batch, forced tokens - prompt tokens, vocabulary]: what follows each of the forced
     tokens from the prompt's last on, but the last."""
+    repeatable: bool | None = None
+    """Whether every measured request gave the same ids."""
     weight_bytes: int | None = None
     step_bytes: float | None = None
     """Bytes that a decode step must move at least: each weight that it uses once, and the mean KV cache."""
@@ -110,6 +112,8 @@ class TrialResult:
     """`NVML` or `RAPL`."""
     readings: list[Reading] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    profile_note: str = ""
+    """Why the profile that was asked for isn't there, if it isn't."""
 
     def to_json(self) -> str:
         """One JSON object."""

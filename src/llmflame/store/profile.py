@@ -16,6 +16,15 @@ from typing import Any, TypeVar
 
 from llmflame.errors import UnreadableProfileError
 from llmflame.store.checks import broken_reference, unkept_promise
+from llmflame.store.embedded import RowAddress, embedded_profile, row_address
+from llmflame.store.lab_rows import (
+    LAB_ROWS,
+    AgreementRow,
+    LabRequestRow,
+    LabRow,
+    RowProfileRow,
+    TrialRow,
+)
 from llmflame.store.model import Fact, Frame, Metric, Node
 from llmflame.store.rows import (
     STREAMED,
@@ -55,7 +64,8 @@ class Run:
     status: Status
     reason: str | None
     mode: str
-    """`processes`: each pass in a fresh child; `in-process`: all passes beside a live object."""
+    """`processes`: each pass in a fresh child; `in-process`: all passes beside a live object; `lab`: an
+    experiment, whose rows have profiles of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,11 @@ class Profile:
     stall_kernels: tuple[StallKernelRow, ...] = ()
     stalls: tuple[StallRow, ...] = ()
     instructions: tuple[InstructionRow, ...] = ()
+    lab_rows: tuple[LabRow, ...] = ()
+    trials: tuple[TrialRow, ...] = ()
+    lab_requests: tuple[LabRequestRow, ...] = ()
+    agreements: tuple[AgreementRow, ...] = ()
+    row_profiles: tuple[RowProfileRow, ...] = ()
 
 
 KINDS: Mapping[str, type] = {
@@ -101,7 +116,7 @@ KINDS: Mapping[str, type] = {
     "device_work": DeviceWorkRow,
     "thread": ThreadRow,
     "thread_slice": ThreadSliceRow,
-    **{kind.table: kind for kind in STREAMED},
+    **{kind.table: kind for kind in (*STREAMED, *LAB_ROWS)},
 }
 """What the rows of each table become."""
 SINCE = {
@@ -117,6 +132,7 @@ SINCE = {
     "instruction": 4,
     "thread": 5,
     "thread_slice": 5,
+    **dict.fromkeys((kind.table for kind in LAB_ROWS), 6),
 }
 """The schema's version that brought a table; older files have none of its rows."""
 
@@ -126,9 +142,12 @@ def read_profile(path: Path | str, *, timelines: bool = True, cells: bool = True
 
     Without `timelines` slices are left in the file where no device worked, and those of threads everywhere:
     they are most of a CPU's profile, and nothing but a picture of a window over time asks for them. Without
-    `cells` nothing is known of what frames took: such a picture doesn't ask.
+    `cells` nothing is known of what frames took: such a picture doesn't ask. `FILE.llmflame:ROW` is the
+    profile of an experiment's row.
     """
     path = Path(path)
+    if (address := row_address(path)) is not None:
+        return _read_embedded(address, path, timelines=timelines, cells=cells)
     try:
         if not path.is_file():
             raise UnreadableProfileError(f"{path}: no such file")
@@ -140,6 +159,20 @@ def read_profile(path: Path | str, *, timelines: bool = True, cells: bool = True
         raise UnreadableProfileError(f"{path}: damaged or not a profile ({error})") from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise UnreadableProfileError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def _read_embedded(address: RowAddress, path: Path, *, timelines: bool, cells: bool) -> Profile:
+    read_profile(address.file, timelines=False, cells=False)  # says what is wrong with the file itself
+    try:
+        with _opened(address.file) as db, _temporary_folder() as folder:
+            extracted = Path(folder) / "row.llmflame"
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version < SINCE["row_profile"]:
+                raise UnreadableProfileError(f"{address.file}: no experiment, it has no rows")
+            extracted.write_bytes(embedded_profile(db, address))
+            return dataclasses.replace(read_profile(extracted, timelines=timelines, cells=cells), path=path)
+    except (OSError, sqlite3.Error) as error:
+        raise UnreadableProfileError(f"{address.file}: {error}") from error
 
 
 def _read(db: sqlite3.Connection, path: Path, *, timelines: bool, cells: bool) -> Profile:
@@ -185,6 +218,11 @@ _LATER: tuple[tuple[str, type, str], ...] = (
     ("stall_kernels", StallKernelRow, "stall_kernel ORDER BY pass_name, id"),
     ("stalls", StallRow, "stall ORDER BY rowid"),
     ("instructions", InstructionRow, "instruction ORDER BY pass_name, kernel, pc"),
+    ("lab_rows", LabRow, "lab_row ORDER BY number"),
+    ("trials", TrialRow, "trial ORDER BY number"),
+    ("lab_requests", LabRequestRow, "lab_request ORDER BY row, batch, round, number"),
+    ("agreements", AgreementRow, "agreement ORDER BY row, batch, name"),
+    ("row_profiles", RowProfileRow, "row_profile ORDER BY row, batch"),
 )
 """Fields of a profile that older files don't have: the field, its rows, and their table in order."""
 

@@ -103,6 +103,33 @@ CREATE TABLE instruction (
 ) WITHOUT ROWID;
 CREATE TABLE gauge (pass_name TEXT NOT NULL, name TEXT NOT NULL, time_ns INTEGER NOT NULL, value REAL NOT NULL);
 
+-- An experiment: llmflame lab.
+CREATE TABLE lab_row (
+    row TEXT NOT NULL, batch INTEGER NOT NULL, number INTEGER NOT NULL, engine TEXT NOT NULL,
+    variants TEXT NOT NULL, equality TEXT NOT NULL, phase TEXT NOT NULL, base TEXT, rung INTEGER,
+    kept INTEGER NOT NULL, note TEXT, PRIMARY KEY (row, batch)
+) WITHOUT ROWID;
+CREATE TABLE trial (
+    row TEXT NOT NULL, batch INTEGER NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL,
+    number INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT, wall_ns INTEGER NOT NULL, load_ns INTEGER,
+    first_request_ns INTEGER, recompilations INTEGER, weight_bytes INTEGER, step_bytes REAL, step_flop REAL,
+    peak_host_bytes INTEGER, peak_device_bytes INTEGER, energy_joule REAL, energy_source TEXT,
+    clock_mhz REAL, temperature_celsius REAL, throttled TEXT, same_tokens INTEGER,
+    PRIMARY KEY (row, batch, round)
+) WITHOUT ROWID;
+CREATE TABLE lab_request (
+    row TEXT NOT NULL, batch INTEGER NOT NULL, round INTEGER NOT NULL, number INTEGER NOT NULL,
+    ttft_ns INTEGER NOT NULL, decode_ns INTEGER NOT NULL, steps INTEGER NOT NULL, wall_ns INTEGER NOT NULL,
+    PRIMARY KEY (row, batch, round, number)
+) WITHOUT ROWID;
+CREATE TABLE agreement (
+    row TEXT NOT NULL, batch INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (row, batch, name)
+) WITHOUT ROWID;
+CREATE TABLE row_profile (
+    row TEXT NOT NULL, batch INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (row, batch)
+);
+
 -- For people with a sqlite3 prompt.
 CREATE VIEW phase AS
     SELECT name, repetition, wall_ns / 1e6 AS wall_ms, thread_cpu_ns / 1e6 AS on_cpu_ms, peak_rss_bytes / 1e6 AS peak_rss_mb

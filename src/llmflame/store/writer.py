@@ -13,6 +13,7 @@ import datetime
 import itertools
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.store import metrics
+from llmflame.store.lab_rows import LabRow, LabTable
 from llmflame.store.model import Fact
 from llmflame.store.observed import FrameKey, ObservedTree
 from llmflame.store.rows import MAIN_THREAD, PassRow, Row, Status, WindowRow
@@ -29,9 +31,9 @@ Scalar = str | int | float | bool | None
 
 APPLICATION_ID = 0x4C4C4D46
 """SQLite's own mark of a file's kind: "LLMF"."""
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """2 added `slice` and `device_work`, 3 the tables of memory, 4 those of stalls, 5 `thread` and
-`thread_slice`; older files are read as ones without them."""
+`thread_slice`, 6 those of experiments; older files are read as ones without them."""
 LOG_SUFFIXES = ("-wal", "-shm")
 """Files that SQLite keeps beside a database that was not closed."""
 RESERVE_BYTES = 256 * 1024
@@ -121,16 +123,25 @@ class ProfileWriter:
                 "INSERT OR REPLACE INTO subject VALUES (?, ?)", [_plain(row) for row in properties.items()]
             )
 
-    def rows(self, rows: Iterable[Row]) -> None:
-        """Store rows of any tables in one transaction. A pass row replaces the one of the same name."""
+    def rows(self, rows: Iterable[Row | LabTable]) -> None:
+        """Store rows of any tables in one transaction. A pass or a lab's row replaces the one of its name."""
         with self._transaction():
             for row in rows:
                 self._insert(row)
 
-    def _insert(self, row: Row) -> None:
+    def _insert(self, row: Row | LabTable) -> None:
         values = _plain(dataclasses.astuple(row))
-        verb = "INSERT OR REPLACE" if isinstance(row, PassRow) else "INSERT"
+        verb = "INSERT OR REPLACE" if isinstance(row, PassRow | LabRow) else "INSERT"
         self._db.execute(f"{verb} INTO {row.table} VALUES ({', '.join('?' * len(values))})", values)
+
+    def embed(self, row: str, batch: int, profile: Path) -> None:
+        """Store the profile of an experiment's row, compressed. Raises OSError where it can't be read."""
+        data = profile.read_bytes()
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO row_profile VALUES (?, ?, ?, ?)",
+                (row, batch, len(data), zlib.compress(data)),
+            )
 
     def tree(self, window: WindowRow, tree: ObservedTree) -> None:
         """Store one window and all that was seen in it."""

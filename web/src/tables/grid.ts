@@ -2,7 +2,7 @@
 
 import { asText, rowsOf, startsAscending, type Column, type Table, type Value } from "../columns";
 import { button, el, styled } from "../dom";
-import { clip, formatCount, formatShare, formatValue, NONE } from "../format";
+import { clip, digits, formatCount, formatShare, formatValue, NONE } from "../format";
 import { copyText } from "./copy";
 
 const ROW = 26;
@@ -184,5 +184,6 @@ export function cellText(value: Value, unit: string): string {
   if (typeof value !== "number") return clip(String(value), MOST_TEXT);
   if (unit === "share") return formatShare(value);
   if (unit === "index") return formatCount(value);
+  if (unit === "ratio") return digits(value);
   return formatValue(value, unit);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.findings.evidence import Chosen, Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -35,7 +36,7 @@ def unfused_attention(evidence: Evidence) -> Ruling | None:
             *((f"its arithmetic alone would take {human_time_ns(arithmetic)}",) if arithmetic else ()),
         ),
         "Load with attn_implementation='sdpa' (the default) or a flash kernel",
-        "sdpa",
+        tested_by("unfused-attention"),
         evidence.heaviest(eager, metrics.WALL.name),
     )
     return Ruling(finding, change)
@@ -71,7 +72,7 @@ def repeated_keys(evidence: Evidence) -> Ruling | None:
         (f"repeat_kv takes {human_time_ns(took)} of a request and writes {human_bytes(written)}",),
         "Use an attention kernel that takes grouped heads (enable_gqa); a padding mask prevents that, an "
         "unpadded batch does not need one",
-        "gqa",
+        tested_by("repeated-keys"),
         evidence.heaviest(repeating, metrics.WALL.name),
     )
     return Ruling(finding, change)
@@ -95,7 +96,7 @@ def growing_cache(evidence: Evidence) -> Ruling | None:
         evidence.gain_ns(change, names=("decode",)),
         (f"torch.cat in the dynamic cache takes {human_time_ns(took)} and writes {human_bytes(written)}",),
         "Use a static cache (cache_implementation='static')",
-        "static-cache",
+        tested_by("growing-cache"),
         evidence.heaviest(growing, metrics.WALL.name, names=("decode",)),
     )
     return Ruling(finding, change)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -40,7 +41,7 @@ def graph_breaks(evidence: Evidence) -> Ruling | None:
             *(f"{breaks[reason]} x {reason}" for reason in reasons[:3]),
         ),
         "Compile with fullgraph=True to see where, and take that out of forward()",
-        "compile-fullgraph",
+        tested_by("graph-breaks"),
         evidence.heaviest(between, _host(evidence)),
     )
     return Ruling(finding, change)
@@ -70,7 +71,7 @@ def recompiles(evidence: Evidence) -> Ruling | None:
             f"steps longer than twice the median took {human_time_ns(excess)} of a request more than it",
         ),
         "Fix the shapes (a static cache of one size), or mark what varies (torch._dynamo.mark_dynamic)",
-        "static-shapes",
+        tested_by("recompiles"),
     )
     return Ruling(finding)
 

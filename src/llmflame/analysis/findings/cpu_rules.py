@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.rule import Ruling
 from llmflame.analysis.op_class import op_class
@@ -60,7 +61,7 @@ def slow_kernels(evidence: Evidence) -> Ruling | None:
         ),
         "Look which kernel the library picked (ONEDNN_VERBOSE=1, MKL_VERBOSE=1): another dtype, a padded "
         "shape, or ATEN_CPU_CAPABILITY and DNNL_MAX_CPU_ISA that were not set may reach the fast one",
-        "cpu-kernels",
+        tested_by("slow-cpu-kernels"),
         tuple(worst[:3]),
     )
     return Ruling(finding)
@@ -87,7 +88,7 @@ def oversubscription(evidence: Evidence) -> Ruling | None:
         float(queued),
         tuple(words),
         "Set OMP_NUM_THREADS to the CPUs that this process may use, and keep other work off them",
-        "threads",
+        tested_by("oversubscription"),
     )
     return Ruling(finding)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -53,7 +54,7 @@ def launch_bound(evidence: Evidence) -> Ruling | None:
             f"{kernels / steps:,.0f} kernels a decode step",
         ),
         AROUND_GRAPHS if compiled else AS_ONE,
-        None if compiled else "compile-reduce-overhead",
+        None if compiled else tested_by("launch-bound"),
         evidence.heaviest(host, metrics.IDLE.name),
     )
     return Ruling(finding, change)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llmflame.analysis.ceiling import Rates, ceilings
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -50,7 +51,7 @@ def wide_weights(evidence: Evidence) -> Ruling | None:
             else "twice the bytes are read for each token",
         ),
         f"Load with dtype={narrow!r} (or dtype='auto')",
-        narrow,
+        tested_by("wide-weights"),
         evidence.heaviest(_product, metrics.WALL.name),
     )
     return Ruling(finding, change)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -40,7 +41,7 @@ def offloaded_layers(evidence: Evidence) -> Ruling | None:
         (f"{human_bytes(size)} to the device in a request, {human_time_ns(took)} of copies",),
         "Keep all layers on the device: a lower precision of the weights, a smaller batch or context, or a "
         "second device",
-        "no-offload",
+        tested_by("offloaded-layers"),
         evidence.heaviest(lambda place: _fetching(place) and _to_device(place), metrics.DEVICE.name),
     )
     return Ruling(finding, change)
@@ -77,7 +78,7 @@ def pageable_copies(evidence: Evidence) -> Ruling | None:
             "the host is held in the call meanwhile",
         ),
         "Leave the data on the device; else copy from pinned memory (pin_memory()) with non_blocking=True",
-        "pinned-copies",
+        tested_by("pageable-copies"),
         evidence.heaviest(pageable, metrics.DEVICE.name),
     )
     return Ruling(finding, change)

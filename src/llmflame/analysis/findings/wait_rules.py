@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmflame.analysis.findings.evidence import Evidence
+from llmflame.analysis.findings.experiments import tested_by
 from llmflame.analysis.findings.finding import Finding
 from llmflame.analysis.findings.places import Place
 from llmflame.analysis.findings.rule import Ruling
@@ -65,7 +66,7 @@ def waits_in_the_model(evidence: Evidence) -> Ruling | None:
             "after each the device has nothing queued until the host launches again",
         ),
         "Keep the value on the device: no .item(), .cpu(), .tolist() or branch on a tensor in forward()",
-        "no-host-sync",
+        tested_by("waits-in-the-model"),
         evidence.heaviest(waiting, metrics.HOST.name),
     )
     return Ruling(finding, change)
@@ -97,7 +98,7 @@ def wait_for_each_token(evidence: Evidence) -> Ruling | None:
         ),
         "Check for the end of the text every few tokens, or a step late, so that the next step is queued "
         "while the device still works",
-        "async-stopping",
+        tested_by("wait-for-each-token"),
         evidence.heaviest(waiting, metrics.HOST.name),
     )
     return Ruling(finding, change, runs_ahead=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llmflame.analysis.tree import Tree
 from llmflame.store.profile import Profile
+from llmflame.views.page.lab import lab_data
 from llmflame.views.page.roofline import roofline_data
 from llmflame.views.page.stalls import stall_data
 from llmflame.views.page.steps import step_data
@@ -17,6 +18,7 @@ def page_sections(profile: Profile, run: Tree, shown: Tree) -> dict[str, object]
     `run` is the whole run's tree, `shown` the one that the page draws.
     """
     return {
+        "lab": lab_data(profile),
         "timeline": timeline_data(profile),
         "steps": step_data(profile),
         "roofline": roofline_data(profile, run),

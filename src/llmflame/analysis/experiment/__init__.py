@@ -1,0 +1,1 @@
+"""What an experiment says: whether outputs agree, then what was faster, and how sure that is."""

@@ -1,0 +1,1 @@
+"""Modules that variants put in the place of those of `scratch`."""

@@ -1,0 +1,63 @@
+"""Linear layers of 4-bit weights: groups of a row by their own factor and offset."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+GROUP = 64
+"""Weights that share a factor and an offset; a row's length must be a multiple of twice as many."""
+_LEVELS = 15
+
+
+def quantised(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[N, K] to packed uint8 [N, K / 2], factors and offsets [N, K / GROUP], both float32.
+
+    weight is about level * factor + offset, with levels 0 to 15 between a group's least and largest. A byte
+    holds the level of column k in its low half and of column k + K / 2 in its high one, so that both halves
+    of a row unpack to neighbours.
+    """
+    groups = weight.float().view(weight.shape[0], -1, GROUP)
+    low, high = groups.amin(-1), groups.amax(-1)
+    scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    levels = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, _LEVELS).to(torch.uint8)
+    flat = levels.view(weight.shape)
+    half = weight.shape[1] // 2
+    return flat[:, :half] | (flat[:, half:] << 4), scale, low
+
+
+def restored(packed: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """[N, K] in the dtype of `scale`."""
+    levels = torch.cat((packed & 0xF, packed >> 4), dim=1).to(scale.dtype)
+    groups = levels.view(packed.shape[0], -1, GROUP)
+    return (groups * scale[..., None] + offset[..., None]).flatten(1)
+
+
+class Int4Linear(nn.Module):
+    """x W^T with W of 4 bits a weight, and a factor and an offset for each group of 64."""
+
+    weight: Tensor
+    group_scale: Tensor
+    offset: Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        packed, scale, offset = quantised(linear.weight)
+        self.register_buffer("weight", packed)
+        self.register_buffer("group_scale", scale.to(linear.weight.dtype))
+        self.register_buffer("offset", offset.to(linear.weight.dtype))
+        self.bias = linear.bias
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [..., K]. Returns [..., N]."""
+        weight = restored(self.weight, self.group_scale, self.offset)
+        return nn.functional.linear(x, weight.to(x.dtype), self.bias)
+
+
+def quantise(model: nn.Module) -> None:
+    """Every linear layer whose rows are whole pairs of groups; the head stays, as do the others."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear) and name != "lm_head" and child.in_features % (2 * GROUP) == 0:
+                setattr(parent, name, Int4Linear(child))
