@@ -17,6 +17,8 @@ from llmflame.lab.variants.setup import Room, Step
 from llmflame.scratch import rope
 
 _KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 3}
+TOKENS = 8
+"""Of a step at most: `decode.cpp` has it too."""
 DTYPES = ("float32", "bfloat16")
 """Of a model; weights may be of fewer bits."""
 
@@ -38,7 +40,7 @@ class _Layer(ctypes.Structure):
 class _Model(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("embedding", "norm", "cosines", "sines", "layers")),
-        *((name, ctypes.c_void_p) for name in ("x", "qkv", "mixed", "inner", "logits", "scores")),
+        *((name, ctypes.c_void_p) for name in ("x", "qkv", "mixed", "inner", "logits", "scores", "normal")),
         ("head", _Matrix),
         *((name, ctypes.c_int32) for name in ("kind", "count", "width", "inner_width", "heads", "kv_heads")),
         *((name, ctypes.c_int32) for name in ("dim", "capacity", "threads", "unused")),
@@ -49,7 +51,7 @@ class _Model(ctypes.Structure):
 class CpuStep:
     """A step of `scratch`'s decoder with fused projections, for one sequence and a static cache.
 
-    Steps of several tokens, which speculation makes, are left to `others`. Raises UsageError where the C++
+    Steps of more than `TOKENS` tokens are left to `others`. Raises UsageError where the C++
     can't be compiled, ValueError for a dtype that it doesn't know.
     """
 
@@ -61,22 +63,28 @@ class CpuStep:
         dtype = room.model.model.embed_tokens.weight.dtype
         if str(dtype).removeprefix("torch.") not in DTYPES:
             raise ValueError(f"the C++ step computes in {' and '.join(DTYPES)}, not in {dtype}")
-        self._logits = torch.empty(1, 1, room.model.config.vocabulary)
-        self._chosen = torch.empty(1, 1, dtype=torch.long)
+        self._logits = torch.empty(1, TOKENS, room.model.config.vocabulary)
+        self._chosen = torch.empty(1, TOKENS, dtype=torch.long)
         self._model = self._filled(dtype)
         self._step = library(Path(__file__).with_name("decode.cpp")).step
-        self._step.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
-        self._step.restype = ctypes.c_int64
+        self._step.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+        ]
+        self._step.restype = None
 
     def __call__(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """tokens: [1, T]. Returns logits [1, T, V], float32, and ids [1, T], both overwritten by the next."""
-        if tokens.shape[1] != 1:
+        count = tokens.shape[1]
+        if count > TOKENS:
             return self._others(tokens)
-        position = int(self._cache.position)
-        chosen = self._step(ctypes.addressof(self._model), int(tokens), position)
-        self._cache.position.fill_(position + 1)
-        self._chosen.fill_(chosen)
-        return self._logits, self._chosen
+        given, position = tokens.contiguous(), int(self._cache.position)
+        self._step(ctypes.addressof(self._model), given.data_ptr(), count, position, self._chosen.data_ptr())
+        self._cache.position.fill_(position + count)
+        return self._logits[:, :count], self._chosen[:, :count]
 
     def _filled(self, dtype: torch.dtype) -> _Model:
         model, config = self._room.model, self._room.model.config
@@ -101,18 +109,20 @@ class CpuStep:
         positions = torch.arange(self._cache.capacity)[None]
         cosines, sines = (part[0, 0] for part in rope.angles(positions, decoder.theta, dtype))
         queries, inner = config.heads * config.head_dim, config.inner_width
+        threads = torch.get_num_threads()
         return _Model(
             embedding=decoder.embed_tokens.weight.data_ptr(),
             norm=self._floats(decoder.norm.weight),
             cosines=self._floats(cosines),
             sines=self._floats(sines),
             layers=ctypes.addressof(made),
-            x=self._floats(torch.zeros(config.width)),
-            qkv=self._floats(torch.zeros(queries + 2 * config.kv_heads * config.head_dim)),
-            mixed=self._floats(torch.zeros(queries)),
-            inner=self._floats(torch.zeros(inner)),
+            x=self._floats(torch.zeros(TOKENS, config.width)),
+            qkv=self._floats(torch.zeros(TOKENS, queries + 2 * config.kv_heads * config.head_dim)),
+            mixed=self._floats(torch.zeros(TOKENS, queries)),
+            inner=self._floats(torch.zeros(TOKENS, inner)),
             logits=self._logits.data_ptr(),
-            scores=self._floats(torch.zeros(config.heads, self._cache.capacity)),
+            scores=self._floats(torch.zeros(threads, self._cache.capacity)),
+            normal=self._floats(torch.zeros(threads, TOKENS, config.width + inner)),
             head=self._matrix(model.lm_head),
             kind=_KINDS[dtype],
             count=config.layers,
@@ -122,7 +132,7 @@ class CpuStep:
             kv_heads=config.kv_heads,
             dim=config.head_dim,
             capacity=self._cache.capacity,
-            threads=torch.get_num_threads(),
+            threads=threads,
             epsilon=config.norm_epsilon,
             scale=1 / math.sqrt(config.head_dim),
         )

@@ -1,5 +1,6 @@
 // A decode step of one sequence on a CPU: everything between a token and the next one, in one call.
 //
+// A step may have several tokens, whose guesses it checks (speculation): a weight is read once for all of them.
 // Weights are read once, in the order in which they lie, by threads that share the rows of each product.
 // Activations and sums are float32, whatever the weights are. `cpu_step.py` fills the structs and says what
 // they mean; the decoder itself is src/llmflame/scratch/model.py.
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int LANES = 16;
 constexpr int ROWS = 4;  // rows at a time: each is a stream of its own for the prefetcher
+constexpr int TOKENS = 8;  // of a step at most
 constexpr int GROUP = 64;  // weights of an int4 group, as in modules/int4.py
 
 typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
@@ -102,7 +104,7 @@ struct Model {
     const void *embedding;
     const float *norm, *cosines, *sines;
     const Layer *layers;
-    float *x, *qkv, *mixed, *inner, *logits, *scores;
+    float *x, *qkv, *mixed, *inner, *logits, *scores, *normal;
     Matrix head;
     int32_t kind, count, width, inner_width, heads, kv_heads, dim, capacity, threads, unused;
     float epsilon, scale;
@@ -112,94 +114,145 @@ struct Model {
 
 namespace {
 
-// ROWS rows of a matrix times x. A function of its own for each kind: nothing is decided inside the loop.
-template <class Stored>
-inline void products(const Stored *weight, int width, const float *x, float *y) {
+// Some rows of a matrix times COUNT vectors, which lie `stride` apart in x and in y. A function of its own for
+// each kind and number: nothing is decided inside the loop, and sums of one token don't depend on the others.
+template <class Stored, int HEIGHT, int COUNT>
+inline void products(const Stored *weight, int width, const float *x, int stride, float *y, int spread) {
     // The rows that come next are asked for already: left to itself a core has too few reads under way.
-    const Stored *next = weight + int64_t(ROWS) * width;
-    Floats near[ROWS] = {}, far[ROWS] = {};
+    const Stored *next = weight + int64_t(HEIGHT) * width;
+    Floats total[HEIGHT][COUNT] = {};
     int k = 0;
-    for (; k + 2 * LANES <= width; k += 2 * LANES) {
-        Floats a = wide(x + k), b = wide(x + k + LANES);
-        for (int row = 0; row < ROWS; ++row) {
-            const Stored *here = weight + int64_t(row) * width + k, *there = next + int64_t(row) * width + k;
-            __builtin_prefetch(there);
-            if (sizeof(Stored) == sizeof(float)) __builtin_prefetch(there + LANES);
-            near[row] += wide(here) * a;
-            far[row] += wide(here + LANES) * b;
+    for (; k + LANES <= width; k += LANES)
+        for (int row = 0; row < HEIGHT; ++row) {
+            __builtin_prefetch(next + int64_t(row) * width + k);
+            Floats part = wide(weight + int64_t(row) * width + k);
+            for (int token = 0; token < COUNT; ++token) total[row][token] += part * wide(x + token * stride + k);
         }
-    }
-    for (int row = 0; row < ROWS; ++row) {
-        y[row] = sum(near[row] + far[row]);
-        for (int rest = k; rest < width; ++rest) y[row] += one(weight + int64_t(row) * width + rest) * x[rest];
-    }
+    for (int row = 0; row < HEIGHT; ++row)
+        for (int token = 0; token < COUNT; ++token) {
+            float all = sum(total[row][token]);
+            for (int rest = k; rest < width; ++rest)
+                all += one(weight + int64_t(row) * width + rest) * x[token * stride + rest];
+            y[token * spread + row] = all;
+        }
 }
 
-template <class Stored>
-inline float product(const Stored *weight, int width, const float *x) {
-    Floats total = {};
-    int k = 0;
-    for (; k + LANES <= width; k += LANES) total += wide(weight + k) * wide(x + k);
-    float y = sum(total);
-    for (; k < width; ++k) y += one(weight + k) * x[k];
+inline float product(const float *weight, int width, const float *x) {
+    float y;
+    products<float, 1, 1>(weight, width, x, 0, &y, 0);
+    return y;
+}
+inline float product(const uint16_t *weight, int width, const float *x) {
+    float y;
+    products<uint16_t, 1, 1>(weight, width, x, 0, &y, 0);
     return y;
 }
 
-// A row of 4-bit levels: a byte holds columns k and k + width / 2. The offset of a group multiplies the sum
-// of its x, which is the same for every row.
-inline float product4(const uint8_t *weight, const float *scale, const float *offset, int width, const float *x,
-                      const float *sums) {
-    int half = width / 2, groups = width / GROUP;
-    float y = 0;
-    for (int group = 0; group < groups / 2; ++group) {
-        Floats low = {}, high = {};
-        for (int k = group * GROUP; k < (group + 1) * GROUP; k += LANES) {
-            Floats near, far;
-            levels(weight + k, &near, &far);
-            low += near * wide(x + k);
-            high += far * wide(x + half + k);
+// Rows of 4-bit levels: a byte holds two columns of a group, half a group apart. The offset of a group
+// multiplies the sum of its x, which is the same for every row.
+template <int HEIGHT>
+inline void products_of_levels(const uint8_t *weight, const float *scale, const float *offset, int width,
+                               const float *x, const float *sums, float *y) {
+    constexpr int HALF = GROUP / 2;
+    int length = width / 2, groups = width / GROUP;
+    float shifted[HEIGHT] = {};
+    Floats total[HEIGHT] = {};
+    for (int group = 0; group < groups; ++group) {
+        Floats low[HEIGHT] = {}, high[HEIGHT] = {};
+        for (int k = 0; k < HALF; k += LANES) {
+            Floats first = wide(x + group * GROUP + k), second = wide(x + group * GROUP + HALF + k);
+            for (int row = 0; row < HEIGHT; ++row) {
+                Floats near, far;
+                levels(weight + int64_t(row) * length + group * HALF + k, &near, &far);
+                low[row] += near * first;
+                high[row] += far * second;
+            }
         }
-        int other = group + groups / 2;
-        y += sum(low * scale[group] + high * scale[other]);
-        y += offset[group] * sums[group] + offset[other] * sums[other];
+        for (int row = 0; row < HEIGHT; ++row) {
+            __builtin_prefetch(weight + int64_t(HEIGHT + row) * length + group * HALF);
+            total[row] += (low[row] + high[row]) * scale[row * groups + group];
+            shifted[row] += offset[row * groups + group] * sums[group];
+        }
     }
-    return y;
+    for (int row = 0; row < HEIGHT; ++row) y[row] = sum(total[row]) + shifted[row];
 }
 
-template <class Stored>
-void rows_of(const Matrix &matrix, const float *x, int begin, int end, float *y) {
+template <class Stored, int COUNT>
+void rows_of(const Matrix &matrix, const float *x, int stride, int begin, int end, float *y, int spread) {
+    constexpr int HEIGHT = COUNT == 1 ? ROWS : COUNT <= 4 ? 4 : 2;  // sums that fit into the registers
     const Stored *weight = static_cast<const Stored *>(matrix.weight);
-    int row = begin;
-    for (; row + ROWS <= end; row += ROWS) products(weight + int64_t(row) * matrix.width, matrix.width, x, y + row);
-    for (; row < end; ++row) y[row] = product(weight + int64_t(row) * matrix.width, matrix.width, x);
+    int row = begin, width = matrix.width;
+    for (; row + HEIGHT <= end; row += HEIGHT)
+        products<Stored, HEIGHT, COUNT>(weight + int64_t(row) * width, width, x, stride, y + row, spread);
+    for (; row < end; ++row)
+        products<Stored, 1, COUNT>(weight + int64_t(row) * width, width, x, stride, y + row, spread);
+}
+
+template <class Stored>
+void rows_of_all(const Matrix &matrix, int count, const float *x, int stride, int begin, int end, float *y,
+                 int spread) {
+    switch (count) {
+        case 1: return rows_of<Stored, 1>(matrix, x, stride, begin, end, y, spread);
+        case 2: return rows_of<Stored, 2>(matrix, x, stride, begin, end, y, spread);
+        case 3: return rows_of<Stored, 3>(matrix, x, stride, begin, end, y, spread);
+        case 4: return rows_of<Stored, 4>(matrix, x, stride, begin, end, y, spread);
+        case 5: return rows_of<Stored, 5>(matrix, x, stride, begin, end, y, spread);
+        case 6: return rows_of<Stored, 6>(matrix, x, stride, begin, end, y, spread);
+        case 7: return rows_of<Stored, 7>(matrix, x, stride, begin, end, y, spread);
+        default: return rows_of<Stored, TOKENS>(matrix, x, stride, begin, end, y, spread);
+    }
+}
+
+// As many rows as come in groups of HEIGHT. Returns the first that is left.
+template <int HEIGHT>
+int levels_from(const Matrix &matrix, const float *x, const float *sums, int begin, int end, float *y) {
+    int row = begin, half = matrix.width / 2, groups = matrix.width / GROUP;
+    for (; row + HEIGHT <= end; row += HEIGHT)
+        products_of_levels<HEIGHT>(static_cast<const uint8_t *>(matrix.weight) + int64_t(row) * half,
+                                   matrix.scale + int64_t(row) * groups, matrix.offset + int64_t(row) * groups,
+                                   matrix.width, x, sums, y + row);
+    return row;
 }
 
 void rows_of_levels(const Matrix &matrix, const float *x, int begin, int end, float *y) {
-    const uint8_t *weight = static_cast<const uint8_t *>(matrix.weight);
     int groups = matrix.width / GROUP;
     float sums[groups];
     for (int group = 0; group < groups; ++group) {
         sums[group] = 0;
         for (int k = 0; k < GROUP; ++k) sums[group] += x[group * GROUP + k];
     }
-    for (int row = begin; row < end; ++row)
-        y[row] = product4(weight + int64_t(row) * (matrix.width / 2), matrix.scale + int64_t(row) * groups,
-                          matrix.offset + int64_t(row) * groups, matrix.width, x, sums);
+    int row = levels_from<ROWS>(matrix, x, sums, begin, end, y);
+    levels_from<1>(matrix, x, sums, row, end, y);
 }
 
-// y[begin..end) = W x, with the factor of each row and the bias.
-void multiply(const Matrix &matrix, const float *x, int begin, int end, float *y) {
+// y[token][begin..end) = W x[token], with the factor of each row and the bias.
+void multiply(const Matrix &matrix, int count, const float *x, int stride, int begin, int end, float *y, int spread) {
     switch (matrix.kind) {
-        case FLOAT32: rows_of<float>(matrix, x, begin, end, y); break;
-        case BFLOAT16: rows_of<uint16_t>(matrix, x, begin, end, y); break;
-        case INT8:
-            rows_of<int8_t>(matrix, x, begin, end, y);
-            for (int row = begin; row < end; ++row) y[row] *= matrix.scale[row];
-            break;
-        default: rows_of_levels(matrix, x, begin, end, y);
+        case FLOAT32: rows_of_all<float>(matrix, count, x, stride, begin, end, y, spread); break;
+        case BFLOAT16: rows_of_all<uint16_t>(matrix, count, x, stride, begin, end, y, spread); break;
+        case INT8: rows_of_all<int8_t>(matrix, count, x, stride, begin, end, y, spread); break;
+        default:
+            for (int token = 0; token < count; ++token)
+                rows_of_levels(matrix, x + token * stride, begin, end, y + token * spread);
     }
-    if (matrix.bias)
-        for (int row = begin; row < end; ++row) y[row] += matrix.bias[row];
+    for (int token = 0; token < count; ++token) {
+        if (matrix.kind == INT8)
+            for (int row = begin; row < end; ++row) y[token * spread + row] *= matrix.scale[row];
+        if (matrix.bias)
+            for (int row = begin; row < end; ++row) y[token * spread + row] += matrix.bias[row];
+    }
+}
+
+// The second half of a matrix' rows: up, where the first is gate.
+Matrix upper(Matrix matrix, int64_t rows) {
+    int64_t bytes = matrix.kind == FLOAT32 ? 4 : matrix.kind == BFLOAT16 ? 2 : 1;
+    int64_t groups = matrix.kind == INT4 ? matrix.width / GROUP : 1;
+    int64_t length = matrix.kind == INT4 ? matrix.width / 2 : matrix.width;
+    matrix.weight = static_cast<const char *>(matrix.weight) + rows * length * bytes;
+    if (matrix.scale) matrix.scale += rows * groups;
+    if (matrix.offset) matrix.offset += rows * groups;
+    if (matrix.bias) matrix.bias += rows;
+    return matrix;
 }
 
 // The part of `rows` that a thread makes, in whole blocks of ROWS.
@@ -229,39 +282,50 @@ void turn(float *head, const float *norm, const Model &model, int64_t position) 
     }
 }
 
+// Keys, turned, and values of the new tokens into the cache.
 template <class Stored>
-void attend(const Model &model, const Layer &layer, int64_t position, int thread, int threads) {
-    int dim = model.dim, shared = model.heads / model.kv_heads;
-    float query[dim], key[dim];
-    for (int head = thread; head < model.heads; head += threads) {
-        int kv = head / shared;
-        int64_t begin = int64_t(kv) * model.capacity * dim;
-        Stored *keys = static_cast<Stored *>(layer.keys) + begin;
-        Stored *values = static_cast<Stored *>(layer.values) + begin;
-        const float *value = model.qkv + (model.heads + model.kv_heads + kv) * dim;
-        std::memcpy(query, model.qkv + head * dim, dim * sizeof(float));
-        std::memcpy(key, model.qkv + (model.heads + kv) * dim, dim * sizeof(float));
-        turn(query, layer.q_norm, model, position);
-        turn(key, layer.k_norm, model, position);
-        if (head % shared == 0)  // who shares the key with others writes it; they use their own copy of it
-            for (int d = 0; d < dim; ++d) {
-                put(keys + position * dim + d, key[d]);
-                put(values + position * dim + d, value[d]);
-            }
-        float *scores = model.scores + int64_t(head) * model.capacity;
-        float peak = scores[position] = product(key, dim, query) * model.scale;
-        for (int64_t column = 0; column < position; ++column) {
+void remember(const Model &model, const Layer &layer, int64_t position, int count, int thread, int threads) {
+    int dim = model.dim, length = (model.heads + 2 * model.kv_heads) * dim;
+    float key[dim];
+    for (int job = thread; job < model.kv_heads * count; job += threads) {
+        int head = job % model.kv_heads, token = job / model.kv_heads;
+        const float *from = model.qkv + token * length + (model.heads + head) * dim;
+        int64_t to = (int64_t(head) * model.capacity + position + token) * dim;
+        std::memcpy(key, from, dim * sizeof(float));
+        turn(key, layer.k_norm, model, position + token);
+        for (int d = 0; d < dim; ++d) {
+            put(static_cast<Stored *>(layer.keys) + to + d, key[d]);
+            put(static_cast<Stored *>(layer.values) + to + d, from[model.kv_heads * dim + d]);
+        }
+    }
+}
+
+// A new token looks at all columns up to its own.
+template <class Stored>
+void attend(const Model &model, const Layer &layer, int64_t position, int count, int thread, int threads) {
+    int dim = model.dim, length = (model.heads + 2 * model.kv_heads) * dim;
+    float query[dim];
+    float *scores = model.scores + int64_t(thread) * model.capacity;
+    for (int job = thread; job < model.heads * count; job += threads) {
+        int head = job % model.heads, token = job / model.heads;
+        int64_t begin = int64_t(head / (model.heads / model.kv_heads)) * model.capacity * dim;
+        const Stored *keys = static_cast<const Stored *>(layer.keys) + begin;
+        const Stored *values = static_cast<const Stored *>(layer.values) + begin;
+        int64_t columns = position + token + 1;
+        std::memcpy(query, model.qkv + token * length + head * dim, dim * sizeof(float));
+        turn(query, layer.q_norm, model, position + token);
+        float peak = -INFINITY, total = 0;
+        for (int64_t column = 0; column < columns; ++column) {
             scores[column] = product(keys + column * dim, dim, query) * model.scale;
             peak = scores[column] > peak ? scores[column] : peak;
         }
-        float total = 0;
-        for (int64_t column = 0; column <= position; ++column) {
+        for (int64_t column = 0; column < columns; ++column) {
             scores[column] = std::exp(scores[column] - peak);
             total += scores[column];
         }
-        float *mixed = model.mixed + head * dim;
-        for (int d = 0; d < dim; ++d) mixed[d] = scores[position] * value[d];
-        for (int64_t column = 0; column < position; ++column) {
+        float *mixed = model.mixed + (token * model.heads + head) * dim;
+        for (int d = 0; d < dim; ++d) mixed[d] = 0;
+        for (int64_t column = 0; column < columns; ++column) {
             const Stored *past = values + column * dim;
             int d = 0;
             for (; d + LANES <= dim; d += LANES) {
@@ -274,60 +338,75 @@ void attend(const Model &model, const Layer &layer, int64_t position, int thread
     }
 }
 
+// The rows begin to end of a product of all tokens added to x.
+void add(const Model &model, const Matrix &matrix, int count, const float *y, int begin, int end, float *made) {
+    multiply(matrix, count, y, matrix.width, begin, end, made, model.width);
+    for (int token = 0; token < count; ++token)
+        for (int k = begin; k < end; ++k) model.x[token * model.width + k] += made[token * model.width + k];
+}
+
 template <class Stored>
-void step_of(const Model &model, int64_t token, int64_t position) {
-    const Stored *row = static_cast<const Stored *>(model.embedding) + token * model.width;
-    for (int k = 0; k < model.width; ++k) model.x[k] = one(row + k);
+void step_of(const Model &model, const int64_t *tokens, int count, int64_t position) {
+    int width = model.width, inner = model.inner_width;
+    for (int token = 0; token < count; ++token) {
+        const Stored *row = static_cast<const Stored *>(model.embedding) + tokens[token] * width;
+        for (int k = 0; k < width; ++k) model.x[token * width + k] = one(row + k);
+    }
 #pragma omp parallel num_threads(model.threads)
     {
         int thread = omp_get_thread_num(), threads = omp_get_num_threads(), begin, end;
-        float normal[model.width], up[model.inner_width];
+        // Each thread makes what all products of a token need for itself: cheaper than waiting for another.
+        float *normal = model.normal + int64_t(thread) * TOKENS * (width + inner);
+        float *up = normal + int64_t(TOKENS) * width;
+        auto normalise_all = [&](const float *weight) {
+            for (int token = 0; token < count; ++token)
+                normalise(model.x + token * width, weight, width, model.epsilon, normal + token * width);
+        };
         for (int number = 0; number < model.count; ++number) {
             const Layer &layer = model.layers[number];
-            normalise(model.x, layer.norm, model.width, model.epsilon, normal);
+            normalise_all(layer.norm);
             share_of(layer.qkv.rows, thread, threads, &begin, &end);
-            multiply(layer.qkv, normal, begin, end, model.qkv);
+            multiply(layer.qkv, count, normal, width, begin, end, model.qkv, layer.qkv.rows);
 #pragma omp barrier
-            attend<Stored>(model, layer, position, thread, threads);
+            remember<Stored>(model, layer, position, count, thread, threads);
 #pragma omp barrier
-            share_of(model.width, thread, threads, &begin, &end);
-            multiply(layer.out, model.mixed, begin, end, normal);
-            for (int k = begin; k < end; ++k) model.x[k] += normal[k];
+            attend<Stored>(model, layer, position, count, thread, threads);
 #pragma omp barrier
-            normalise(model.x, layer.inner_norm, model.width, model.epsilon, normal);
-            share_of(model.inner_width, thread, threads, &begin, &end);
-            Matrix gate = layer.gate_up, high = layer.gate_up;
-            multiply(gate, normal, begin, end, model.inner);
-            int64_t rows = model.inner_width, bytes = high.kind == FLOAT32 ? 4 : high.kind == BFLOAT16 ? 2 : 1;
-            int64_t groups = high.kind == INT4 ? high.width / GROUP : 1;
-            int64_t length = high.kind == INT4 ? high.width / 2 : high.width;
-            high.weight = static_cast<const char *>(high.weight) + rows * length * bytes;
-            if (high.scale) high.scale += rows * groups;
-            if (high.offset) high.offset += rows * groups;
-            if (high.bias) high.bias += rows;
-            multiply(high, normal, begin, end, up);
-            for (int k = begin; k < end; ++k) model.inner[k] *= up[k] / (1 + std::exp(-model.inner[k]));
+            share_of(width, thread, threads, &begin, &end);
+            add(model, layer.out, count, model.mixed, begin, end, normal);
 #pragma omp barrier
-            share_of(model.width, thread, threads, &begin, &end);
-            multiply(layer.down, model.inner, begin, end, normal);
-            for (int k = begin; k < end; ++k) model.x[k] += normal[k];
+            normalise_all(layer.inner_norm);
+            share_of(inner, thread, threads, &begin, &end);
+            multiply(layer.gate_up, count, normal, width, begin, end, model.inner, inner);
+            multiply(upper(layer.gate_up, inner), count, normal, width, begin, end, up, inner);
+            for (int token = 0; token < count; ++token)
+                for (int k = begin; k < end; ++k) {
+                    float &gate = model.inner[token * inner + k];
+                    gate *= up[token * inner + k] / (1 + std::exp(-gate));
+                }
+#pragma omp barrier
+            share_of(width, thread, threads, &begin, &end);
+            add(model, layer.down, count, model.inner, begin, end, normal);
 #pragma omp barrier
         }
-        normalise(model.x, model.norm, model.width, model.epsilon, normal);
+        normalise_all(model.norm);
         share_of(model.head.rows, thread, threads, &begin, &end);
-        multiply(model.head, normal, begin, end, model.logits);
+        multiply(model.head, count, normal, width, begin, end, model.logits, model.head.rows);
     }
 }
 
 }  // namespace
 
-extern "C" int64_t step(const Model *model, int64_t token, int64_t position) {
+// Logits of what follows each of `count` tokens, the first of which has column `position`; the best into `chosen`.
+extern "C" void step(const Model *model, const int64_t *tokens, int64_t count, int64_t position, int64_t *chosen) {
     if (model->kind == FLOAT32)
-        step_of<float>(*model, token, position);
+        step_of<float>(*model, tokens, int(count), position);
     else
-        step_of<uint16_t>(*model, token, position);
-    int64_t best = 0;
-    for (int64_t n = 1; n < model->head.rows; ++n)
-        if (model->logits[n] > model->logits[best]) best = n;
-    return best;
+        step_of<uint16_t>(*model, tokens, int(count), position);
+    for (int64_t token = 0; token < count; ++token) {
+        const float *logits = model->logits + token * model->head.rows;
+        chosen[token] = 0;
+        for (int64_t n = 1; n < model->head.rows; ++n)
+            if (logits[n] > logits[chosen[token]]) chosen[token] = n;
+    }
 }

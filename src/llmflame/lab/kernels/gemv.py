@@ -77,28 +77,28 @@ def gemv4(  # noqa: PLR0913
 ):  # fmt: skip
     """`gemv` with weights of 4 bits: weight [N, width / 2] uint8, scale and offset [N, width / GROUP].
 
-    A byte holds columns k and k + width / 2 (`modules/int4.py`); WIDTH bytes of a row at a time.
+    A byte holds two columns of a group, half a group apart (`modules/int4.py`); WIDTH bytes at a time.
     """
     n = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     kept_rows = n < rows
-    half, groups = width // 2, width // GROUP
+    half: tl.constexpr = GROUP // 2
     total = tl.zeros((ROWS, WIDTH), dtype=tl.float32)
     other = tl.zeros((ROWS, WIDTH), dtype=tl.float32)
     squares = tl.zeros((WIDTH,), dtype=tl.float32)
-    for first in tl.range(0, half, WIDTH, num_stages=STAGES):
-        column = first + tl.arange(0, WIDTH)
-        inside = column < half
+    for first in tl.range(0, width // 2, WIDTH, num_stages=STAGES):
+        byte = first + tl.arange(0, WIDTH)
+        column = byte // half * GROUP + byte % half
+        inside = byte < width // 2
         kept = kept_rows[:, None] & inside[None, :]
         near = tl.load(x + column, mask=inside, other=0.0).to(tl.float32)
-        far = tl.load(x + half + column, mask=inside, other=0.0).to(tl.float32)
+        far = tl.load(x + column + half, mask=inside, other=0.0).to(tl.float32)
         if NORM:
             squares += near * near + far * far
             near *= tl.load(norm + column, mask=inside, other=0.0).to(tl.float32)
-            far *= tl.load(norm + half + column, mask=inside, other=0.0).to(tl.float32)
-        group = (column // GROUP)[None, :]
-        total += _both(weight, scale, offset, n, column, group, near, far, half, groups, kept)
+            far *= tl.load(norm + column + half, mask=inside, other=0.0).to(tl.float32)
+        total += _both(weight, scale, offset, n, byte, near, far, width, kept, GROUP)
         if GATED:
-            other += _both(weight, scale, offset, n + rows, column, group, near, far, half, groups, kept)
+            other += _both(weight, scale, offset, n + rows, byte, near, far, width, kept, GROUP)
     y = tl.sum(total, axis=1)
     u = tl.sum(other, axis=1)
     if NORM:
@@ -118,17 +118,16 @@ def gemv4(  # noqa: PLR0913
 
 @triton.jit
 def _both(  # noqa: PLR0913
-    weight, scale, offset, n, column, group, near, far, half, groups, kept
+    weight, scale, offset, n, byte, near, far, width, kept, GROUP: tl.constexpr
 ):
     """The products of both halves of a block of bytes, [ROWS, WIDTH]."""
+    row = n.to(tl.int64)[:, None]
     block = tl.load(
-        weight + n.to(tl.int64)[:, None] * half + column[None, :],
-        mask=kept, other=0, eviction_policy="evict_first",
-    )  # fmt: skip
-    place = n[:, None] * groups + group
-    low = (block & 0xF).to(tl.float32) * tl.load(scale + place, mask=kept, other=0.0).to(tl.float32)
-    low += tl.load(offset + place, mask=kept, other=0.0).to(tl.float32)
-    place += groups // 2
-    high = (block >> 4).to(tl.float32) * tl.load(scale + place, mask=kept, other=0.0).to(tl.float32)
-    high += tl.load(offset + place, mask=kept, other=0.0).to(tl.float32)
-    return low * near[None, :] + high * far[None, :]
+        weight + row * (width // 2) + byte[None, :], mask=kept, other=0, eviction_policy="evict_first"
+    )
+    place = row * (width // GROUP) + (byte // (GROUP // 2))[None, :]
+    factor = tl.load(scale + place, mask=kept, other=0.0).to(tl.float32)
+    shift = tl.load(offset + place, mask=kept, other=0.0).to(tl.float32)
+    low, high = (block & 0xF).to(tl.float32), (block >> 4).to(tl.float32)
+    levels = low * near[None, :] + high * far[None, :]
+    return levels * factor + shift * (near + far)[None, :]

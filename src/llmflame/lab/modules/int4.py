@@ -5,32 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from llmflame.lab.modules.int8 import Int8Linear
+
 GROUP = 64
-"""Weights that share a factor and an offset; a row's length must be a multiple of twice as many."""
+"""Weights that share a factor and an offset; a row's length must be a multiple of it."""
 _LEVELS = 15
+HEAD = "lm_head"
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """[N, K] to packed uint8 [N, K / 2], factors and offsets [N, K / GROUP], both float32.
 
-    weight is about level * factor + offset, with levels 0 to 15 between a group's least and largest. A byte
-    holds the level of column k in its low half and of column k + K / 2 in its high one, so that both halves
-    of a row unpack to neighbours.
+    weight is about level * factor + offset, with levels 0 to 15 between a group's least and largest. The low
+    halves of a group's 32 bytes are its first 32 levels, the high halves its last: both unpack to neighbours.
     """
     groups = weight.float().view(weight.shape[0], -1, GROUP)
     low, high = groups.amin(-1), groups.amax(-1)
     scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
     levels = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, _LEVELS).to(torch.uint8)
-    flat = levels.view(weight.shape)
-    half = weight.shape[1] // 2
-    return flat[:, :half] | (flat[:, half:] << 4), scale, low
+    first, last = levels.chunk(2, dim=-1)
+    return (first | (last << 4)).flatten(1), scale, low
 
 
 def restored(packed: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     """[N, K] in the dtype of `scale`."""
-    levels = torch.cat((packed & 0xF, packed >> 4), dim=1).to(scale.dtype)
-    groups = levels.view(packed.shape[0], -1, GROUP)
-    return (groups * scale[..., None] + offset[..., None]).flatten(1)
+    both = packed.view(packed.shape[0], -1, GROUP // 2)
+    levels = torch.cat((both & 0xF, both >> 4), dim=-1).to(scale.dtype)
+    return (levels * scale[..., None] + offset[..., None]).flatten(1)
 
 
 class Int4Linear(nn.Module):
@@ -56,8 +57,13 @@ class Int4Linear(nn.Module):
 
 
 def quantise(model: nn.Module) -> None:
-    """Every linear layer whose rows are whole pairs of groups; the head stays, as do the others."""
+    """Every linear layer whose rows are whole groups; the head gets 8 bits, the others stay.
+
+    Errors of the head are those of the logits, and it is a large part of a small model's bytes.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear) and name != "lm_head" and child.in_features % (2 * GROUP) == 0:
+            if isinstance(child, nn.Linear) and name == HEAD:
+                setattr(parent, name, Int8Linear(child))
+            elif isinstance(child, nn.Linear) and child.in_features % GROUP == 0:
                 setattr(parent, name, Int4Linear(child))

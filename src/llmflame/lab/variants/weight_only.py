@@ -46,7 +46,7 @@ INT8 = Variant(
 )
 INT4 = Variant(
     name="int4",
-    changes="Weights of the layers are 4-bit numbers, with a factor and an offset for each group of 64.",
+    changes="Weights of the layers are 4-bit numbers, a factor and an offset for each 64; the head 8-bit.",
     helps="A quarter of the bytes of bfloat16, at the price of more noise: see its KL divergence.",
     phases=("decode",),
     equality="approximate",
