@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +36,15 @@ def helpers() -> list[psutil.Process]:
         for process in psutil.Process().children()
         if process.status() == psutil.STATUS_ZOMBIE or "gauge_process" in " ".join(process.cmdline())
     ]
+
+
+@pytest.fixture(autouse=True)
+def no_helper_stays() -> Iterator[None]:
+    """One test's failure was once that of eight others, which counted its helper among their own."""
+    yield
+    for process in helpers():
+        process.kill()
+        process.wait()
 
 
 def names(rows: list[Row]) -> set[str]:

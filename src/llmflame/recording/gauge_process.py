@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import IO
 
 from llmflame.probes.gauges import GaugeLoop, ProcessGauges, Reading, Values
@@ -24,13 +25,13 @@ def main(arguments: list[str], out: IO[bytes]) -> int:
     """Read until told to stop."""
     pid, interval_s, origin_ns = int(arguments[0]), float(arguments[1]), int(arguments[2])
     gauges = ProcessGauges(pid, arguments[3] if len(arguments) > 3 else None)
-    flush_every, unflushed = max(round(FLUSH_S / interval_s), 1), 0
+    flushed_s = time.monotonic()
 
     def read() -> Values | None:
-        nonlocal unflushed
-        unflushed += 1
-        if unflushed >= flush_every:
-            unflushed = 0
+        nonlocal flushed_s
+        # By the clock: in a process with many mappings a reading takes far longer than the interval.
+        if time.monotonic() - flushed_s >= FLUSH_S:
+            flushed_s = time.monotonic()
             out.flush()
         return gauges.read()
 
