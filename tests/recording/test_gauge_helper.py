@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from llmflame.subjects.environment import own_import_path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 WAIT_S = 60
+BLOCK_BYTES = 8 << 20
 MODULE = [sys.executable, "-P", "-m", "llmflame.recording.gauge_process"]
 
 
@@ -70,12 +72,17 @@ def test_rows_carry_the_pass_that_had_begun() -> None:
     helper.begin("clean")
     helper.begin("memory")
     helper.begin("anatomy")
-    # What does not change is not said: memory comes and goes until the helper must have had its turn.
-    for _ in range(20):
-        held = b"x" * (32 << 20)
-        time.sleep(0.05)
-        del held
-        time.sleep(0.05)
+
+    def seen() -> bool:
+        """What does not change is not said: memory comes and goes until the helper had its turn. A mapping,
+        because late in a long run the heap has so much free memory that a large object changes nothing."""
+        with mmap.mmap(-1, BLOCK_BYTES) as block:
+            block.write(bytes(BLOCK_BYTES))
+            time.sleep(0.01)
+        rows.extend(helper.take())
+        return any(isinstance(row, GaugeRow) and row.pass_name == "anatomy" for row in rows)
+
+    wait_for(seen)
     rows += helper.stop()
     assert {"anonymous_bytes", "file_bytes", "minor_faults"} <= names(rows)
     gauges = [row for row in rows if isinstance(row, GaugeRow)]
