@@ -182,7 +182,7 @@ def test_late_samples_are_counted(threads: Threads) -> None:
     assert end(sampler, 10).late == 2
 
 
-def test_own_frames_and_what_lies_above_them_are_left_out(threads: Threads) -> None:
+def test_own_frames_are_one_and_what_lies_above_them_is_left_out(threads: Threads) -> None:
     sampler = make()
     threads.main(H, own("main"), own("load"), F, G)
     sampler.switch("load", 0)
@@ -190,7 +190,7 @@ def test_own_frames_and_what_lies_above_them_are_left_out(threads: Threads) -> N
     threads.main(H, own("main"), own("read"))
     sampler.sample(100)
     tree = sampled_tree(end(sampler, 100))
-    assert walls(tree) == {"f/g": 60, "unattributed": 40}
+    assert walls(tree) == {"f/g": 60, "llmflame (this profiler)": 40}
 
 
 def test_the_import_system_is_left_out_but_where_it_runs_itself(threads: Threads) -> None:

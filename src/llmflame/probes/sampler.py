@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 
 import llmflame
-from llmflame.probes.charge import UNATTRIBUTED
+from llmflame.probes.charge import OWN, UNATTRIBUTED
 from llmflame.probes.counters import PAGE_BYTES, open_readable
 from llmflame.probes.paths import short_path
 from llmflame.probes.pools import PoolLinks, Stack, stack_of
@@ -276,13 +276,16 @@ def _add(tree: ObservedTree, node: int, seen: Seen, time_metric: str) -> None:
 
 
 def _frames(stack: Stack) -> list[FrameKey]:
-    """Frames from the program's first on: what lies above llmflame's own is how llmflame was started.
+    """Frames from the program's first on: what lies above llmflame's own is how llmflame was started, and one
+    that ends in llmflame's own is llmflame at work.
 
     The import system's five frames an import say nothing, but where it is what runs (it searches folders,
     reads bytecode, maps libraries) it is a frame of its own.
     """
     own = [depth for depth, code in enumerate(stack) if code.co_filename.startswith(_OWN)]
     start = own[-1] + 1 if own else 0
+    if own and start == len(stack):
+        return [OWN]
     frames = [_frame(code) for code in stack[start:] if not _is_import_machinery(code)]
     if stack and _is_import_machinery(stack[-1]):
         frames.append(IMPORT_SYSTEM)

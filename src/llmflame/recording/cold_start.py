@@ -98,7 +98,7 @@ class Sampling:
             assert phase.begin is not None
             self._sampler.switch(name, phase.begin.time_ns)
             yield phase
-            stretch = self._sampler.switch(None, session.counters.read().time_ns)
+            stretch = self._sampler.switch(None, phase.finish().time_ns)
             assert stretch is not None
             phase.disk_wait_ns = stretch.disk_wait_ns
         row = session.window(

@@ -177,9 +177,7 @@ class Session:
         begin = self.counters.read()
         phase.begin = begin
         yield phase
-        if self.device is not None:
-            self.device.synchronize()
-        end = self.counters.read()
+        end = phase.finish()
         peaks = self.peak()
         self.spans.log(
             Place(name, treatment=phase.treatment),
@@ -198,6 +196,7 @@ class Phase:
 
     def __init__(self, session: Session, name: str, number: int) -> None:
         self._session = session
+        self._end: Edge | None = None
         self.name = name
         self.number = number
         self.treatment: Treatment = "clean"
@@ -207,6 +206,14 @@ class Phase:
             contextlib.nullcontext()
         )
         """Names a part in the trace too, where one is taken."""
+
+    def finish(self) -> Edge:
+        """The instant at which the phase is over, device and all: the same however often it is asked for."""
+        if self._end is None:
+            if self._session.device is not None:
+                self._session.device.synchronize()
+            self._end = self._session.counters.read()
+        return self._end
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
