@@ -189,6 +189,8 @@ def agree(model: str) -> list[dict[str, Any]]:
     """By kernel: shares of reasons here and there."""
     import torch
 
+    from llmflame.probes.stalls.sampler import NOT_ISSUED
+
     with torch.no_grad():
         step = _decoding(model)
         with _sampler(True) as sampler:
@@ -198,7 +200,7 @@ def agree(model: str) -> list[dict[str, Any]]:
             counts = sampler.stop()
     ours: dict[str, Counter[str]] = defaultdict(Counter)
     for (function, _, _, _, reason), number in counts.samples.items():
-        if not reason.endswith("_not_issued"):
+        if not reason.endswith(NOT_ISSUED):
             ours[function][reason] += number
     times, theirs = _ncu(model)
     rows = []

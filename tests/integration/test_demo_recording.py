@@ -49,8 +49,8 @@ def test_tree_total_is_the_measured_wall(demo_profile: Profile) -> None:
 def test_phases_that_matter_are_charged_to_named_frames(demo_profile: Profile) -> None:
     """A sampler that a busy machine gave no CPU says for how long: that time alone may be nobody's.
 
-    Once it was not: 20 ms of a warm-up were nobody's, in which llmflame itself ran (a sample of its own code had
-    no frame), or lost its CPU between the sampled stretch's end and the phase's, which are now one instant.
+    Once it was not: 20 ms of a warm-up were nobody's. A sample of llmflame's own code had no frame, and a
+    sampled stretch ended before its phase did, which may lose its CPU in between: they are one instant now.
     """
     covered = wall_coverage(build_run_tree(demo_profile).tree)
     starved = {row.name.rpartition(" ")[2]: row.value or 0.0 for row in demo_profile.probe_reports

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 from llmflame.analysis.experiment.agreement import WIDE
 from llmflame.analysis.experiment.experiment import LAB
 from llmflame.atomic import check_writable
-from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
 from llmflame.lab import forced_text
 from llmflame.lab.conductor import Conductor
 from llmflame.lab.ladder import climb
@@ -20,10 +18,9 @@ from llmflame.lab.rows import Catalogue, planned
 from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.machine import read_machine
 from llmflame.progress import SILENT, Progress
-from llmflame.recording.version import version
+from llmflame.recording.ending import recording_into
 from llmflame.store.lab_rows import LabRow
-from llmflame.store.rows import Status
-from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
+from llmflame.store.writer import ProfileWriter, Scalar
 from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
@@ -59,20 +56,11 @@ def run_experiment(
     order.check(checkpoint.context_tokens)
     rows = _rows(order, means.catalogue)
     facts = with_kept(cache.folder(), read_machine(cache.folder(), with_torch=False))
-    unfinished = unfinished_beside(output)
-    writer = ProfileWriter(unfinished, version=version(), mode=LAB)
-    try:
+    with recording_into(output, mode=LAB) as writer:
         writer.facts(facts)
         writer.subject(_subject(checkpoint, order))
         with tempfile.TemporaryDirectory(prefix="llmflame-lab-", ignore_cleanup_errors=True) as folder:
             _conduct(checkpoint, order, rows, writer, means, Path(folder), progress)
-    except UsageError:
-        writer.abandon()
-        raise
-    except BaseException as error:
-        _close(writer, unfinished, output, *_ending(error))
-        raise
-    _close(writer, unfinished, output, "complete", None)
 
 
 def _rows(order: LabOrder, catalogue: Catalogue) -> list[LabRow]:
@@ -144,20 +132,6 @@ def _profile(conductor: Conductor) -> None:
     conductor.begin([f"{row.row}, profile" for row in chosen])
     for row in chosen:
         conductor.profile(row)
-
-
-def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status, reason: str | None) -> None:
-    with contextlib.suppress(LlmflameError) if status != "complete" else contextlib.nullcontext():
-        writer.finish(status, reason)
-    move_profile(unfinished, output)
-
-
-def _ending(error: BaseException) -> tuple[Status, str]:
-    if isinstance(error, KeyboardInterrupt):
-        return "partial", "interrupted"
-    if isinstance(error, ProgramFailedError):
-        return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error}"
 
 
 def _subject(checkpoint: Checkpoint, order: LabOrder) -> dict[str, Scalar]:

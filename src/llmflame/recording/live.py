@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from llmflame.atomic import check_writable
-from llmflame.errors import ProgramFailedError, StallsRefusedError, UsageError
+from llmflame.errors import StallsRefusedError, UsageError
 from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.device import Device
 from llmflame.probes.machine import read_machine
@@ -22,6 +22,7 @@ from llmflame.probes.sections import RequestProbe
 from llmflame.probes.tracing import refuse_taken_slot
 from llmflame.progress import SILENT, Progress
 from llmflame.recording import passes, pieces
+from llmflame.recording.ending import ending
 from llmflame.recording.gauge_helper import GaugeHelper
 from llmflame.recording.live_stalls import live_stalls
 from llmflame.recording.memory import FLOOR, take_moment
@@ -149,7 +150,7 @@ class Recorder:
     ) -> None:
         writer = self._writer
         assert writer is not None
-        status, reason = _ending(error)
+        status, reason = ending(error)
         if self._single is not None and (said := note(self._single.session, error, self._model)):
             reason = said
         if self._repeated and not self._walked and error is None:
@@ -315,13 +316,3 @@ def _gpu_of(model: Any) -> str | None:
 
     uuid = getattr(torch.cuda.get_device_properties(parameter.device), "uuid", None)
     return f"GPU-{uuid}" if uuid is not None else str(parameter.device.index or 0)
-
-
-def _ending(error: BaseException | None) -> tuple[Status, str | None]:
-    if error is None:
-        return "complete", None
-    if isinstance(error, KeyboardInterrupt):
-        return "partial", "interrupted"
-    if isinstance(error, ProgramFailedError):
-        return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error}"

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 
 from llmflame.atomic import check_writable
-from llmflame.errors import LlmflameError, ProgramFailedError, UsageError
+from llmflame.errors import ProgramFailedError, UsageError
 from llmflame.probes.ceilings.kept import with_kept
 from llmflame.probes.heap_follower import check_memray
 from llmflame.probes.machine import read_machine
 from llmflame.progress import SILENT, Progress
+from llmflame.recording.ending import recording_into
 from llmflame.recording.pieces import in_processes
 from llmflame.recording.supervisor import PassRunner
-from llmflame.recording.version import version
 from llmflame.recording.workload import Workload
-from llmflame.store.rows import Status
-from llmflame.store.writer import ProfileWriter, Scalar, move_profile, unfinished_beside
+from llmflame.store.writer import Scalar
 from llmflame.subjects import cache
 from llmflame.subjects.checkpoint import Checkpoint
 
@@ -48,25 +46,14 @@ def record(
         check_memray()
     workload.check(checkpoint.context_tokens)
     facts = with_kept(cache.folder(), read_machine(cache.folder(), with_torch=False))
-    # The old file stays until the new one is known to have something in it.
-    unfinished = unfinished_beside(output)
-    writer = ProfileWriter(unfinished, version=version(), mode="processes")
-    try:
+    with recording_into(output, mode="processes") as writer:
         writer.facts(facts)
         writer.subject(_subject(checkpoint, workload))
         progress.begin(in_processes(workload, host_allocations=host_allocations, stalls=stalls))
         runner = PassRunner(writer, checkpoint, workload, progress, stalls=stalls)
         for name in (*PASSES, *([DEEP_PASS] if host_allocations else [])):
             runner.run(name)
-        refusal = _beside(runner) if stalls is not None else None
-    except UsageError:
-        writer.abandon()
-        raise
-    except BaseException as error:
-        _close(writer, unfinished, output, *_ending(error))
-        raise
-    _close(writer, unfinished, output, "complete", None)
-    return refusal
+        return _beside(runner) if stalls is not None else None
 
 
 def _beside(runner: PassRunner) -> str | None:
@@ -76,20 +63,6 @@ def _beside(runner: PassRunner) -> str | None:
     except (ProgramFailedError, UsageError) as error:
         return str(error)
     return None
-
-
-def _close(writer: ProfileWriter, unfinished: Path, output: Path, status: Status, reason: str | None) -> None:
-    with contextlib.suppress(LlmflameError) if status != "complete" else contextlib.nullcontext():
-        writer.finish(status, reason)
-    move_profile(unfinished, output)
-
-
-def _ending(error: BaseException) -> tuple[Status, str]:
-    if isinstance(error, KeyboardInterrupt):
-        return "partial", "interrupted"
-    if isinstance(error, ProgramFailedError):
-        return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error}"
 
 
 def _subject(checkpoint: Checkpoint, workload: Workload) -> dict[str, Scalar]:

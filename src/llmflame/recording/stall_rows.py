@@ -8,11 +8,10 @@ from statistics import median
 
 from llmflame.probes.stalls.binaries import Binaries
 from llmflame.probes.stalls.disassembly import disassembler, instruction_texts, source_lines
-from llmflame.probes.stalls.sampler import StallCounts
+from llmflame.probes.stalls.sampler import NOT_ISSUED, StallCounts
 from llmflame.recording.session import Session
 from llmflame.store.rows import InstructionRow, StallKernelRow, StallRow
 
-NOT_ISSUED = "_not_issued"
 HOT_SHARE = 0.005
 """Of a function's samples: instructions with fewer are put together."""
 MOST_DISASSEMBLED = 32
@@ -109,6 +108,7 @@ class StallRows:
         tool = disassembler()
         if self._binaries is not None:
             self._session.report("stalls", "binaries", self._binaries.caught, "count")
+            self._session.report("stalls", "binaries' size", self._binaries.bytes, "bytes")
         named = 0
         for (function, binary), _ in self._weights.most_common(MOST_DISASSEMBLED):
             named += self._name(tool, function, binary)

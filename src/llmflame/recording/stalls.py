@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from llmflame.errors import StallsRefusedError
@@ -19,7 +18,7 @@ from llmflame.probes.sections import STEP, RequestProbe
 from llmflame.probes.stalls.binaries import Binaries
 from llmflame.probes.stalls.cupti_library import Cupti
 from llmflame.probes.stalls.cupti_sampler import CuptiSampler, current_context
-from llmflame.probes.stalls.sampler import NoSampler, StallCounts, StallSampler
+from llmflame.probes.stalls.sampler import NOT_ISSUED, NoSampler, StallCounts, StallSampler
 from llmflame.recording.anatomy import WINDOW_STEPS
 from llmflame.recording.session import Session
 from llmflame.recording.stall_rows import StallRows
@@ -115,7 +114,9 @@ def sampling(
     session: Session, root: Any, sampler: StallSampler, step: int | None
 ) -> Iterator[tuple[RequestProbe, dict[str, Range]]]:
     """One request that the caller runs inside; its ranges are filled when it has ended."""
-    watcher = StallWatcher(session, sampler, step, mark=_mark_on(session.device_name))
+    watcher = StallWatcher(session, sampler, step)
+    if step is not None:
+        watcher.mark = _mark_on(session.device_name)
     probe = RequestProbe(session.counters, opening=watcher.opening, closing=watcher.closing)
     watcher.query_tokens = lambda: probe.query_tokens
     probe.attach(root)
@@ -149,7 +150,7 @@ def after_mark(counts: StallCounts) -> StallCounts:
             raise StallsRefusedError("launches can't be told apart: the samples of several have one number")
     base = min(functions, default=0)
     marks = [place for place in counts.samples if place[2] == base]
-    of_mark = sum(counts.samples[place] for place in marks if not place[4].endswith("_not_issued"))
+    of_mark = sum(counts.samples[place] for place in marks if not place[4].endswith(NOT_ISSUED))
     found = StallCounts(total=counts.total - of_mark, dropped=counts.dropped, hidden=counts.hidden)
     found.buffer_full = counts.buffer_full
     for (function, binary, launch, pc, reason), number in counts.samples.items():
@@ -220,8 +221,3 @@ def measure_stalls(
 def _clean_walls(session: Session, root: Any, run: Callable[[RequestProbe], Any]) -> dict[str, int]:
     ranges = sampled_request(session, root, run, NoSampler(), None)
     return {name: found.wall_ns for name, found in ranges.items()}
-
-
-def binaries_in(folder: Path) -> Binaries:
-    """Keep what the driver loads from now on. Raises StallsRefusedError."""
-    return Binaries(Cupti.loaded(), folder)

@@ -26,12 +26,14 @@ def _run(session: Session, checkpoint: Checkpoint, workload: Workload, mode: str
 
     @contextlib.contextmanager
     def loading(session: Session, name: str) -> Iterator[Phase]:
-        from llmflame.recording.stalls import binaries_in, check_device, exact_step
+        from llmflame.probes.stalls.binaries import Binaries
+        from llmflame.probes.stalls.cupti_library import Cupti
+        from llmflame.recording.stalls import check_device, exact_step
 
         check_device(session)
         if mode == "exact":
             exact_step(workload.new_tokens)
-        caught.append(binaries_in(folder))
+        caught.append(Binaries(Cupti.loaded(), folder))
         with cold_start.plain(session, name) as phase:
             yield phase
 

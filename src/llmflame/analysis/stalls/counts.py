@@ -27,11 +27,6 @@ class StallCounts:
         before, lost = self.by_reason.get(reason, (0, 0))
         self.by_reason[reason] = before + samples, lost + not_issued
 
-    def add_all(self, other: StallCounts) -> None:
-        """Count another's samples too."""
-        for reason, (samples, not_issued) in other.by_reason.items():
-            self.add(reason, samples, not_issued)
-
     @property
     def samples(self) -> int:
         """All of them."""
@@ -93,11 +88,6 @@ def counts_by_kernel(profile: Profile) -> dict[str, dict[str, StallCounts]]:
             counts = kernels.setdefault(names[row.pass_name, row.kernel], StallCounts())
             counts.add(row.reason, row.samples, row.not_issued)
     return found
-
-
-def has_stalls(profile: Profile) -> bool:
-    """Were any stalls sampled?"""
-    return bool(profile.stalls)
 
 
 def launches(profile: Profile, window: WindowRow) -> Iterator[tuple[int, str, StallCounts]]:

@@ -9,6 +9,8 @@ from typing import Protocol
 Place = tuple[str, str, int, int, str]
 """Function as the compiler named it, its binary's checksum in hexadecimal, the launch's number (0 where
 launches aren't told apart), the offset of the instruction in bytes, and the stall reason."""
+NOT_ISSUED = "_not_issued"
+"""Ends the name of a reason's twin: those of its samples in which the scheduler issued nothing."""
 
 
 @dataclass(slots=True)
