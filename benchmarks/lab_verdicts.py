@@ -3,6 +3,7 @@
     python benchmarks/lab_verdicts.py planted             # each planted variant, once
     python benchmarks/lab_verdicts.py same --runs 40      # stock against stock: how often are they different?
 
+`same` runs two experiments at a time, one thread each: they disturb each other, as neighbours do.
 Both write `results/lab-verdicts.json`, `same` after each experiment, so that it can be interrupted and goes
 on where it was; `results/lab-verdicts.md` is made of it.
 """
@@ -15,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = "demo"
 NEW_TOKENS = {"planted": 32, "same": 8}
 ROUNDS = 5
+AT_ONCE = 2
+"""Experiments in which nothing differs."""
 TIME_LIMIT_S = 60.0
 RIGHT = {
     "nothing": "no difference",
@@ -61,6 +65,7 @@ def experiment(names: tuple[str, ...], kind: str, seed: int) -> dict[str, Any]:
         new_tokens=NEW_TOKENS[kind],
         rounds=ROUNDS,
         warmups=1,
+        threads=1 if kind == "same" else None,
         seed=seed,
         time_limit_s=TIME_LIMIT_S,
         profiles=False,
@@ -122,7 +127,7 @@ def text_of(results: dict[str, Any]) -> str:
             "",
         ]
         lines += ["| experiment | verdict | speed-up | interval |", "|---|---|---|---|"]
-        lines += [_same_line(run) for run in runs]
+        lines += [_same_line(run) for run in sorted(runs, key=lambda run: run["seed"])]
         lines.append("")
     return "\n".join(lines)
 
@@ -155,10 +160,12 @@ def main() -> None:
         results["planted"] = planted()
         _write(results, options.out)
         return
-    results.setdefault("same", [])
-    for seed in range(len(results["same"]), options.runs):
-        results["same"].append(same(seed))
-        _write(results, options.out)
+    done = results.setdefault("same", [])
+    seeds = sorted(set(range(options.runs)) - {run["seed"] for run in done})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for ended in as_completed([pool.submit(same, seed) for seed in seeds]):
+            done.append(ended.result())
+            _write(results, options.out)
 
 
 def _write(results: dict[str, Any], target: Path) -> None:

@@ -22,16 +22,22 @@ WIDE = {**small.LLAMA, "hidden_size": 128, "intermediate_size": 256, "head_dim":
 
 
 def runner(
-    folder: Path, names: Sequence[str], *, batch: int = 1, dtype: str = "float32", device: str = "cpu"
+    folder: Path,
+    names: Sequence[str],
+    *,
+    batch: int = 1,
+    dtype: str = "float32",
+    device: str = "cpu",
+    prompt_tokens: int = len(PROMPT),
 ) -> ScratchRunner:
     """The scratch engine with these variants on the checkpoint of a folder."""
-    setup = ScratchSetup(device, dtype, batch, None, len(PROMPT), NEW_TOKENS)
+    setup = ScratchSetup(device, dtype, batch, None, prompt_tokens, NEW_TOKENS)
     for variant in chosen(names):
         variant.apply["scratch"](setup)
     model = (setup.load or load)(folder, setup.dtype, device)
     setup.apply_changes(model)
     drafter = setup.speculate(model, folder) if setup.speculate else None
-    return ScratchRunner(setup, model, len(PROMPT) + NEW_TOKENS, drafter)
+    return ScratchRunner(setup, model, prompt_tokens + NEW_TOKENS, drafter)
 
 
 def prompt(batch: int, device: str = "cpu") -> Tensor:

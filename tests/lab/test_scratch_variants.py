@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from llmflame.lab.variants.registry import find
+from llmflame.scratch.cache import DynamicCache
 from tests.lab import running
 from tests.scratch import small
 
@@ -79,6 +80,29 @@ def test_equivalent_on_other_shapes(names: tuple[str, ...], config: dict[str, An
     small.write(tmp_path, config)
     same, delta, _ = compare(tmp_path, names)
     assert same and delta <= TOLERANCE
+
+
+@pytest.mark.parametrize("length", [1, 8, 9, 16, 17, 40])
+def test_a_prompt_of_any_length(length: int, folder: Path) -> None:
+    """The C++ computes it in blocks; a long one is left to torch."""
+    ids = torch.randint(1, 250, (1, length + 3), generator=torch.manual_seed(length))
+    expected, got = (
+        torch.cat(list(running.runner(folder, names, prompt_tokens=length).forced(ids, length)), dim=1)
+        for names in ((), (STATIC, FUSED, "fused-kernels"))
+    )
+    assert expected.shape == got.shape == (1, 3, 300)
+    assert (got - expected).abs().max() <= TOLERANCE
+
+
+def test_a_step_of_many_tokens_is_blocks(folder: Path) -> None:
+    one = running.runner(folder, (STATIC, FUSED, "fused-kernels"), prompt_tokens=20)
+    ids = torch.randint(1, 250, (1, 20), generator=torch.manual_seed(0))
+    with torch.inference_mode():
+        room, step = one._open()
+        logits, chosen = step(ids)
+        alone = [part.clone() for part in room.model(ids, room.padding, DynamicCache()).split(1, dim=1)]
+    assert chosen.tolist() == logits.argmax(-1).tolist()
+    assert (logits - torch.cat(alone, dim=1)).abs().max() <= TOLERANCE
 
 
 def test_bitwise_means_it(folder: Path) -> None:

@@ -28,7 +28,7 @@ class Stepping(nn.Module):
 
 
 class ScratchRunner:
-    """Prefill by the model's own modules, decode by what variants made of a step.
+    """Prefill and decode by the model's own modules, or by what variants made of them.
 
     The cache and the step are made once and serve every request, where the setup names a cache: graphs hold
     on to addresses. `capacity`: columns that the longest request needs.
@@ -51,6 +51,7 @@ class ScratchRunner:
                 self._kept = StaticCache(model, setup.batch, self._capacity)
         self._fixed = any((setup.kernels, setup.compile, setup.capture))
         self._kept_step: Step | None = None
+        self._kept_prefill: Step | None = None
 
     @torch.inference_mode()
     def request(self, prompt: Tensor, new_tokens: int, arrived: Arrived) -> None:
@@ -97,6 +98,7 @@ class ScratchRunner:
         room = Room(self._model, self._kept, self._padding, self._capacity)
         if self._kept_step is None:
             self._kept_step = self._build(room)
+            self._kept_prefill = self._setup.prefill(room) if self._setup.prefill else None
         return room, self._kept_step
 
     def _build(self, room: Room) -> Step:
@@ -109,8 +111,9 @@ class ScratchRunner:
         """Logits [B, 1, V] of the prompt's last token, and what follows it, [B, 1]."""
         if self._kept is not None:
             self._kept.fix(False)
+        step = self._kept_prefill or last(room)
         for part in torch.split(prompt, self._setup.prefill_chunk or prompt.shape[1], dim=1):
-            logits, chosen = self.root(part, last(room))
+            logits, chosen = self.root(part, step)
         if self._kept is not None:
             self._kept.fix(self._fixed)
         return logits, chosen

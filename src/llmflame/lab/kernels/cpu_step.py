@@ -18,7 +18,11 @@ from llmflame.scratch import rope
 
 _KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 3}
 TOKENS = 8
-"""Of a step at most: `decode.cpp` has it too."""
+"""That are computed at once: `decode.cpp` has it too."""
+LONGEST_PROMPT = {torch.float32: 2 * TOKENS, torch.bfloat16: 64 * TOKENS}
+"""Tokens that our C++ computes faster than torch's products of matrices, as far as was measured
+(benchmarks/results/lab-prefill.md: two cores with AVX-512, without AMX). It reads weights once for `TOKENS`
+of them; but torch's bfloat16 there takes five times as long for a short prompt."""
 DTYPES = ("float32", "bfloat16")
 """Of a model; weights may be of fewer bits."""
 
@@ -51,13 +55,12 @@ class _Model(ctypes.Structure):
 class CpuStep:
     """A step of `scratch`'s decoder with fused projections, for one sequence and a static cache.
 
-    Steps of more than `TOKENS` tokens are left to `others`. Raises UsageError where the C++
-    can't be compiled, ValueError for a dtype that it doesn't know.
+    Raises UsageError where the C++ can't be compiled, ValueError for a dtype that it doesn't know.
     """
 
-    def __init__(self, room: Room, others: Step) -> None:
+    def __init__(self, room: Room) -> None:
         assert isinstance(room.cache, StaticCache)
-        self._room, self._cache, self._others = room, room.cache, others
+        self._room, self._cache = room, room.cache
         self._kept: list[Any] = []
         """Memory that the C++ is given addresses of."""
         dtype = room.model.model.embed_tokens.weight.dtype
@@ -72,19 +75,37 @@ class CpuStep:
             ctypes.c_void_p,
             ctypes.c_int64,
             ctypes.c_int64,
+            ctypes.c_int64,
             ctypes.c_void_p,
         ]
         self._step.restype = None
 
     def __call__(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens: [1, T]. Returns logits [1, T, V], float32, and ids [1, T], both overwritten by the next."""
-        count = tokens.shape[1]
-        if count > TOKENS:
-            return self._others(tokens)
-        given, position = tokens.contiguous(), int(self._cache.position)
-        self._step(ctypes.addressof(self._model), given.data_ptr(), count, position, self._chosen.data_ptr())
+        """tokens: [1, T]. Returns logits [1, T, V], float32, and ids [1, T].
+
+        Both are overwritten by the next call where T is at most `TOKENS`.
+        """
+        blocks = torch.split(tokens, TOKENS, dim=1)
+        if len(blocks) == 1:
+            return self._run(tokens, tokens.shape[1])
+        made = [tuple(part.clone() for part in self._run(block, block.shape[1])) for block in blocks]
+        logits, chosen = (torch.cat(parts, dim=1) for parts in zip(*made, strict=True))
+        return logits, chosen
+
+    def last(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the last token alone, [1, 1, V] and [1, 1]: of a prompt no other is wanted."""
+        blocks = torch.split(tokens, TOKENS, dim=1)
+        for block in blocks[:-1]:
+            self._run(block, 0)
+        return self._run(blocks[-1], 1)
+
+    def _run(self, tokens: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
+        """One block, and the logits of its last tokens."""
+        given, position, count = tokens.contiguous(), int(self._cache.position), tokens.shape[1]
+        model, chosen = ctypes.addressof(self._model), self._chosen.data_ptr()
+        self._step(model, given.data_ptr(), count, wanted, position, chosen)
         self._cache.position.fill_(position + count)
-        return self._logits[:, :count], self._chosen[:, :count]
+        return self._logits[:, :wanted], self._chosen[:, :wanted]
 
     def _filled(self, dtype: torch.dtype) -> _Model:
         model, config = self._room.model, self._room.model.config
@@ -159,3 +180,19 @@ class CpuStep:
         made = tensor.detach().float().contiguous()
         self._kept.append(made)
         return made.data_ptr()
+
+
+class CpuPrompt:
+    """A prompt by the same C++, where that is faster than torch's products of matrices, else by `others`."""
+
+    def __init__(self, room: Room, others: Step) -> None:
+        self._step, self._others, self._cache = CpuStep(room), others, room.cache
+        self._longest = LONGEST_PROMPT[room.model.model.embed_tokens.weight.dtype]
+
+    def __call__(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens: [1, T]. Returns what follows the last of them: logits [1, 1, V] and the id [1, 1]."""
+        if tokens.shape[1] > self._longest:
+            return self._others(tokens)
+        assert isinstance(self._cache, StaticCache)
+        self._cache.advance(tokens.shape[1])
+        return self._step.last(tokens)

@@ -346,7 +346,7 @@ void add(const Model &model, const Matrix &matrix, int count, const float *y, in
 }
 
 template <class Stored>
-void step_of(const Model &model, const int64_t *tokens, int count, int64_t position) {
+void step_of(const Model &model, const int64_t *tokens, int count, int wanted, int64_t position) {
     int width = model.width, inner = model.inner_width;
     for (int token = 0; token < count; ++token) {
         const Stored *row = static_cast<const Stored *>(model.embedding) + tokens[token] * width;
@@ -391,19 +391,23 @@ void step_of(const Model &model, const int64_t *tokens, int count, int64_t posit
         }
         normalise_all(model.norm);
         share_of(model.head.rows, thread, threads, &begin, &end);
-        multiply(model.head, count, normal, width, begin, end, model.logits, model.head.rows);
+        if (wanted)
+            multiply(model.head, wanted, normal + (count - wanted) * width, width, begin, end, model.logits,
+                     model.head.rows);
     }
 }
 
 }  // namespace
 
-// Logits of what follows each of `count` tokens, the first of which has column `position`; the best into `chosen`.
-extern "C" void step(const Model *model, const int64_t *tokens, int64_t count, int64_t position, int64_t *chosen) {
+// Logits of what follows each of the last `wanted` of `count` tokens, the first of which has column `position`;
+// the best into `chosen`.
+extern "C" void step(const Model *model, const int64_t *tokens, int64_t count, int64_t wanted, int64_t position,
+                     int64_t *chosen) {
     if (model->kind == FLOAT32)
-        step_of<float>(*model, tokens, int(count), position);
+        step_of<float>(*model, tokens, int(count), int(wanted), position);
     else
-        step_of<uint16_t>(*model, tokens, int(count), position);
-    for (int64_t token = 0; token < count; ++token) {
+        step_of<uint16_t>(*model, tokens, int(count), int(wanted), position);
+    for (int64_t token = 0; token < wanted; ++token) {
         const float *logits = model->logits + token * model->head.rows;
         chosen[token] = 0;
         for (int64_t n = 1; n < model->head.rows; ++n)

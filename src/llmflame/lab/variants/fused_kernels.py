@@ -9,17 +9,28 @@ _CPU_DTYPES = ("float32", "bfloat16")
 
 
 def _scratch(setup: ScratchSetup) -> None:
-    setup.kernels = _step
+    on_cpu = setup.device == "cpu"
+    setup.kernels = _cpu_step if on_cpu else _cuda_step
+    if on_cpu:
+        setup.prefill = _cpu_prompt
 
 
-def _step(room: Room) -> Step:
-    from llmflame.lab.scratch_runner import plain
+def _cpu_step(room: Room) -> Step:
+    from llmflame.lab.kernels.cpu_step import CpuStep
 
-    if room.padding.device.type == "cpu":
-        from llmflame.lab.kernels.cpu_step import CpuStep
+    return CpuStep(room)
 
-        return CpuStep(room, plain(room))
+
+def _cpu_prompt(room: Room) -> Step:
+    from llmflame.lab.kernels.cpu_step import CpuPrompt
+    from llmflame.lab.scratch_runner import last
+
+    return CpuPrompt(room, last(room))
+
+
+def _cuda_step(room: Room) -> Step:
     from llmflame.lab.kernels.decode import KernelStep
+    from llmflame.lab.scratch_runner import plain
 
     return KernelStep(room, plain(room), tune=True)
 
@@ -39,10 +50,10 @@ def _refusal(circumstances: Circumstances) -> str | None:
 VARIANT = Variant(
     name="fused-kernels",
     changes="A decode step in kernels of our own: on CUDA five of Triton's a layer, in the tiles that are "
-    "fastest on this device; on the CPU all layers in one call of C++.",
+    "fastest on this device; on the CPU all layers in one call of C++, which computes short prompts, too.",
     helps="A step must read every weight once. What is lost to that are gaps between operators, and reads "
     "that start too late or too few at once; few kernels have little of either.",
-    phases=("decode",),
+    phases=("prefill", "decode"),
     equality="equivalent",
     slot="compile",
     fills=("layout",),

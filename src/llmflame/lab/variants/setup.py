@@ -108,6 +108,9 @@ class ScratchSetup(Setup):
     """(model, rows, capacity); None for scratch's growing one, made anew for each request."""
     kernels: Callable[[Room], Step] | None = None
     """What computes a decode step; None for the model's own modules."""
+    prefill: Callable[[Room], Step] | None = None
+    """What computes the prompt, logits of its last token alone; None for the model's own modules. It needs a
+    cache that is kept."""
     compile: Callable[[Step, Room], Step] | None = None
     """Compiles a decode step."""
     capture: Callable[[Step, Room], Step] | None = None
