@@ -45,6 +45,7 @@ ONLY_PARSED: Mapping[str, str] = {
     "llmflame lab demo --variants sdpa,static-cache,static-cache+compile": EXPERIMENTS,
     "llmflame lab demo --variants static-cache --engine scratch --batch 1,4,16": EXPERIMENTS,
     "llmflame lab demo --ladder --engine scratch": EXPERIMENTS,
+    "llmflame lab demo --variants eager-attention,static-cache,bf16,scratch": EXPERIMENTS,
     "llmflame lab --from run.llmflame": EXPERIMENTS,
     "llmflame lab --list": "imports torch: tests/cli/test_lab.py does it",
     "go tool pprof -http=: run.pb.gz": SERVES,

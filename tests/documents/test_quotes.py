@@ -21,3 +21,17 @@ def test_quoted_lines_stand_in_the_results(name: str) -> None:
     blocks = re.findall(r"^```text\n(.*?)^```", (ROOT / name).read_text("utf-8"), re.MULTILINE | re.DOTALL)
     quoted = [" ".join(line.split()) for block in blocks for line in block.splitlines() if line.strip()]
     assert quoted and [line for line in quoted if line not in PRINTED] == []
+
+
+TABLES = {
+    line.strip()
+    for path in (ROOT / "benchmarks" / "results").rglob("*.md")
+    for line in path.read_text("utf-8").splitlines()
+    if line.startswith("|")
+}
+
+
+def test_quoted_tables_stand_in_the_results() -> None:
+    text = (ROOT / "docs" / "roofline-tutorial.md").read_text("utf-8")
+    quoted = [line.strip() for line in text.splitlines() if line.startswith("|")]
+    assert quoted and [line for line in quoted if line not in TABLES] == []
