@@ -120,10 +120,11 @@ def text_of(results: dict[str, Any]) -> str:
         widths = [run["speedup"]["high"] / run["speedup"]["low"] for run in runs if run["speedup"]]
         loads = [run["load"] for run in runs]
         lines += [f"## Nothing differs: {len(claimed)} of {len(runs)} experiments claim a difference", ""]
+        seconds = median(run["seconds"] for run in runs)
         lines += [
-            f"Stock against itself, {ROUNDS} rounds, {NEW_TOKENS['same']} tokens, in "
-            f"{sum(run['seconds'] for run in runs) / 60:.0f} minutes; the load was {min(loads):.1f} to "
-            f"{max(loads):.1f}. An interval's ends are a factor of {median(widths):.2f} apart (median).",
+            f"Stock against itself, {ROUNDS} rounds, {NEW_TOKENS['same']} tokens; {AT_ONCE} at a time, "
+            f"{seconds:.0f} s each, under a load of {min(loads):.1f} to {max(loads):.1f}. "
+            f"An interval's ends are a factor of {median(widths):.2f} apart (median).",
             "",
         ]
         lines += ["| experiment | verdict | speed-up | interval |", "|---|---|---|---|"]
