@@ -105,7 +105,9 @@ def same(seed: int) -> dict[str, Any]:
 def text_of(results: dict[str, Any]) -> str:
     """The page of the results."""
     lines = ["# Are the lab's verdicts right?", ""]
-    lines += [f"- {name}: {results[name]}" for name in ("date", "machine", "software", "model")] + [""]
+    lines += [
+        f"- {name}: {results[name]}" for name in ("date", "command", "machine", "software", "model")
+    ] + [""]
     if rows := results.get("planted"):
         right = sum(row.get("right", False) for row in rows)
         lines += [f"## Planted variants: {right} of {len(RIGHT)} right", ""]
@@ -136,7 +138,7 @@ def text_of(results: dict[str, Any]) -> str:
 def _planted_line(row: dict[str, Any]) -> str:
     speed = f"{row['speedup']['ratio']:.2f}" if row["speedup"] else ""
     said = "; ".join([row["reason"] or "", *row["notes"]]).strip("; ").replace("|", "\\|")
-    right = {True: "yes", False: "**no**"}.get(row.get("right"), "")  # type: ignore[arg-type]
+    right = ("yes" if row["right"] else "**no**") if "right" in row else ""
     return f"| {row['row']} | {row['verdict']} | {speed} | {row['memory'] or ''} | {said} | {right} |"
 
 
@@ -156,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)  # where trials find what is planted
     results = json.loads(options.out.read_text("utf-8")) if options.out.is_file() else {}
-    results |= describe(["python", "benchmarks/lab_verdicts.py", options.kind]) | {"model": MODEL}
+    results |= describe(["python", "benchmarks/lab_verdicts.py", "planted, and same"]) | {"model": MODEL}
     if options.kind == "planted":
         results["planted"] = planted()
         _write(results, options.out)
