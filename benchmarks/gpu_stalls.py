@@ -5,9 +5,12 @@
     python benchmarks/gpu_stalls.py agree OUT.json [MODEL]
 
 `planted`: Triton kernels held up by one thing each; is that the dominant group? `cost`: requests without
-and with sampling in turns. `agree`: the same decode step under Nsight Compute; of the ten kernels with the
-most time: are the three largest reasons the same, and how far apart is the largest share? A model of `agree`
-has two layers of the real one's width: its kernels' shapes are the real ones.
+sampling and with several periods of it, in turns. `agree`: the same decode step under Nsight Compute; of the
+ten kernels with the most time: are the three largest reasons the same, and how far apart is the largest
+share? Nsight Compute runs each kernel alone, as our serialised mode does: both are compared, and continuous
+mode, in which kernels follow each other as they do without a profiler. It runs the whole program once for
+each of its passes: one that repeats a kernel finds its weights in the cache. A model of `agree` has two
+layers of the real one's width: its kernels' shapes are the real ones.
 """
 
 from __future__ import annotations
@@ -30,13 +33,19 @@ if not __package__:
 
 from benchmarks.gpu_model import Request, build, generate, shape
 
-PAIRS = 7
+ROUNDS = 12
+PERIODS: tuple[int | None, ...] = (None, 13, 15)
+"""Exponents of cycles between samples; None is the one that a recording has."""
 REQUEST = Request(1, 16, 128)
 AGREE_LAYERS = 2
 AGREE_STEPS = 200
-"""Sampled here; Nsight Compute replays the kernels of one."""
+SERIAL_STEPS = 20
+NCU_STEPS = 5
+NCU_INTERVAL = "4"
+"""2**(5 + 4) cycles: few steps need more samples of each."""
 HOTTEST = 10
 TOP = 3
+NCU_BUFFER_BYTES = 256 << 20
 NCU_TIMEOUT_S = 170
 METRICS = "group:smsp__pcsamp_warp_stall_reasons,gpu__time_duration.sum"
 
@@ -102,51 +111,60 @@ def _recorded(module: Any, output: Path) -> Any:
 
 
 def cost(model: str) -> list[dict[str, Any]]:
-    """Whole requests and their decoding, without and with a sampler, in turns."""
-    import torch
-
+    """Whole requests, without and with a sampler, in turns; the first of a round is another each time."""
     run = generate(build(shape(model), dtype="bfloat16", device="cuda"), REQUEST)
     for _ in range(3):
         run()
-    pairs = []
-    for number in range(PAIRS):
-        sampled_first = bool(number % 2)
-        walls = {}
-        for sampled in (sampled_first, not sampled_first):
-            with _sampler(sampled) as sampler:
-                torch.cuda.synchronize()
-                sampler.start()
-                begin = time.perf_counter_ns()
-                run()
-                walls[sampled] = time.perf_counter_ns() - begin
-                counts = sampler.stop()
-            if sampled:
-                seen = counts
-        pairs.append((walls[False], walls[True]))
-    ratios = sorted(with_it / without for without, with_it in pairs)
-    return [
-        {
-            "model": model,
-            "clean_ms_a_token": median(pair[0] for pair in pairs) / REQUEST.new_tokens / 1e6,
-            "sampled_ms_a_token": median(pair[1] for pair in pairs) / REQUEST.new_tokens / 1e6,
-            "median_ratio": median(ratios),
-            "ratios": ratios,
-            "samples": seen.total,
-            "dropped": seen.dropped,
-            "hidden": seen.hidden,
-            "buffer_full": seen.buffer_full,
-        }
-    ]
+    ways: tuple[tuple[bool, int | None], ...] = ((False, None), *((True, period) for period in PERIODS))
+    walls: dict[tuple[bool, int | None], list[int]] = {way: [] for way in ways}
+    counts: dict[tuple[bool, int | None], Any] = {}
+    for number in range(ROUNDS):
+        first = number % len(ways)
+        for way in ways[first:] + ways[:first]:
+            took, counts[way] = _request(run, *way)
+            walls[way].append(took)
+    rows = []
+    for way in ways[1:]:
+        ratios = [with_it / without for without, with_it in zip(walls[False, None], walls[way], strict=True)]
+        rows.append(
+            {
+                "model": model,
+                "period_cycles": "default" if way[1] is None else 2 ** way[1],
+                "clean_ms_a_token": median(walls[False, None]) / REQUEST.new_tokens / 1e6,
+                "sampled_ms_a_token": median(walls[way]) / REQUEST.new_tokens / 1e6,
+                "median_ratio": median(ratios),
+                "least_over_least": min(walls[way]) / min(walls[False, None]),
+                "ratios": sorted(ratios),
+                "samples": counts[way].total,
+                "dropped": counts[way].dropped,
+                "hidden": counts[way].hidden,
+                "buffer_full": counts[way].buffer_full,
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _request(run: Callable[[], Any], sampled: bool, period: int | None) -> tuple[int, Any]:
+    import torch
+
+    with _sampler(sampled, period_exponent=period) as sampler:
+        torch.cuda.synchronize()
+        sampler.start()
+        begin = time.perf_counter_ns()
+        run()
+        took = time.perf_counter_ns() - begin
+        return took, sampler.stop()
 
 
 @contextlib.contextmanager
-def _sampler(wanted: bool) -> Iterator[Any]:
+def _sampler(wanted: bool, **options: Any) -> Iterator[Any]:
     from llmflame.probes.stalls.cupti_library import Cupti
     from llmflame.probes.stalls.cupti_sampler import CuptiSampler, current_context
     from llmflame.probes.stalls.sampler import NoSampler
 
     with contextlib.closing(
-        CuptiSampler(Cupti.loaded(), current_context()) if wanted else NoSampler()
+        CuptiSampler(Cupti.loaded(), current_context(), **options) if wanted else NoSampler()
     ) as sampler:
         yield sampler
 
@@ -174,53 +192,73 @@ def _decoding(model: str) -> Callable[[], Any]:
 
 
 def under_ncu(model: str) -> list[dict[str, Any]]:
-    """What Nsight Compute runs: one step between its marks."""
+    """What Nsight Compute runs: steps between its marks."""
     import torch
 
     with torch.no_grad():
         step = _decoding(model)
         torch.cuda.profiler.start()  # type: ignore[no-untyped-call]
-        step()
+        for _ in range(NCU_STEPS):
+            step()
         torch.cuda.profiler.stop()  # type: ignore[no-untyped-call]
     return []
 
 
 def agree(model: str) -> list[dict[str, Any]]:
-    """By kernel: shares of reasons here and there."""
+    """By kernel: shares of reasons here, in both modes, and there."""
     import torch
-
-    from llmflame.probes.stalls.sampler import NOT_ISSUED
 
     with torch.no_grad():
         step = _decoding(model)
-        with _sampler(True) as sampler:
-            sampler.start()
-            for _ in range(AGREE_STEPS):
-                step()
-            counts = sampler.stop()
-    ours: dict[str, Counter[str]] = defaultdict(Counter)
-    for (function, _, _, _, reason), number in counts.samples.items():
-        if not reason.endswith(NOT_ISSUED):
-            ours[function][reason] += number
+        modes = {
+            "continuous": _reasons(step, AGREE_STEPS, serialized=False),
+            "serialised": _reasons(step, SERIAL_STEPS, serialized=True),
+        }
     times, theirs = _ncu(model)
     rows = []
     for function, took in times.most_common(HOTTEST):
-        here, there = _shares(ours[function]), _shares(theirs[function])
-        apart = max((abs(here.get(r, 0) - there.get(r, 0)) for r in here.keys() | there.keys()), default=1.0)
-        rows.append(
-            {
-                "function": function,
-                "ncu_ns": took,
-                "samples": sum(ours[function].values()),
-                "ncu_samples": sum(theirs[function].values()),
-                "top": list(here)[:TOP],
-                "ncu_top": list(there)[:TOP],
+        there = _shares(theirs[function])
+        row: dict[str, Any] = {
+            "function": function,
+            "ncu_ns": took / NCU_STEPS,
+            "ncu_samples": theirs[function].total(),
+            "ncu": _rounded(there),
+        }
+        for mode, ours in modes.items():
+            here = _shares(ours[function])
+            reasons = here.keys() | there.keys()
+            row[mode] = {
+                "samples": ours[function].total(),
                 "same_top": set(list(here)[:TOP]) == set(list(there)[:TOP]),
-                "largest_difference": apart,
+                "largest_difference": max(
+                    (abs(here.get(r, 0) - there.get(r, 0)) for r in reasons), default=1.0
+                ),
+                "shares": _rounded(here),
             }
-        )
-        print(json.dumps(rows[-1]), flush=True)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
     return rows
+
+
+def _reasons(step: Callable[[], Any], steps: int, *, serialized: bool) -> dict[str, Counter[str]]:
+    """Samples of a kernel by reason; those in which nothing was issued are among them."""
+    from llmflame.probes.stalls.sampler import NOT_ISSUED
+
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    with _sampler(True, serialized=serialized) as sampler:
+        sampler.start()
+        for _ in range(steps):
+            step()
+            sampler.drain()
+        counts = sampler.stop()
+    for (function, _, _, _, reason), number in counts.samples.items():
+        if not reason.endswith(NOT_ISSUED):
+            found[function][reason] += number
+    return found
+
+
+def _rounded(shares: dict[str, float]) -> dict[str, float]:
+    return {reason: round(share, 4) for reason, share in shares.items() if share >= 0.00005}
 
 
 def _shares(counts: Counter[str]) -> dict[str, float]:
@@ -229,7 +267,7 @@ def _shares(counts: Counter[str]) -> dict[str, float]:
 
 
 def _ncu(model: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """By function: time and samples of one step's launches."""
+    """By function: time and samples of all launches in its steps."""
     from llmflame.importing.ncu_csv import read_launches
 
     command = [
@@ -238,6 +276,12 @@ def _ncu(model: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
         "none",
         "--cache-control",
         "none",
+        "--replay-mode",
+        "application",
+        "--sampling-interval",
+        NCU_INTERVAL,
+        "--sampling-buffer-size",
+        str(NCU_BUFFER_BYTES),
         "--profile-from-start",
         "off",
         "--csv",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 
 @triton.jit
@@ -53,7 +54,7 @@ def attend(  # noqa: PLR0913
     qkv, q_norm, k_norm, cosines, sines, position, keys, values, out, peaks, sums,
     capacity, epsilon, scale,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, HALF: tl.constexpr,
-    COLUMNS: tl.constexpr, SPLITS: tl.constexpr, NORM: tl.constexpr,
+    COLUMNS: tl.constexpr, SPLITS: tl.constexpr, NORM: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """One program: a key head, the query heads that share it, and one of SPLITS parts of the columns.
 
@@ -62,6 +63,9 @@ def attend(  # noqa: PLR0913
     float32 [SPLITS, HEADS, DIM] with peaks and sums [SPLITS, HEADS].
     """
     head, split = tl.program_id(0), tl.program_id(1)
+    if AHEAD:
+        gdc_launch_dependents()
+        gdc_wait()
     new = tl.load(position) - 1
     d, e, g = tl.arange(0, HALF), tl.arange(0, DIM), tl.arange(0, GROUP)
     shared: tl.constexpr = HEADS // KV_HEADS
@@ -109,12 +113,15 @@ def attend(  # noqa: PLR0913
 
 
 @triton.jit
-def join(
+def join(  # noqa: PLR0913
     parts, peaks, sums, out,
-    HEADS: tl.constexpr, DIM: tl.constexpr, SPLITS: tl.constexpr, PADDED: tl.constexpr,
+    HEADS: tl.constexpr, DIM: tl.constexpr, SPLITS: tl.constexpr, PADDED: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """Parts of a softmax, each with its own maximum, to the whole. One program a head."""
     head = tl.program_id(0)
+    if AHEAD:
+        gdc_launch_dependents()
+        gdc_wait()
     s, e = tl.arange(0, PADDED), tl.arange(0, DIM)
     kept = s < SPLITS
     peak = tl.load(peaks + s * HEADS + head, mask=kept, other=float("-inf"))

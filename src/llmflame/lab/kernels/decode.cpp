@@ -24,7 +24,6 @@ typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t Halves __attribute__((vector_size(32), aligned(2), may_alias));
 typedef uint32_t Words __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
-typedef uint8_t Levels __attribute__((vector_size(16), aligned(1), may_alias));
 
 
 inline Floats wide(const float *from) { return *reinterpret_cast<const Floats *>(from); }
@@ -38,12 +37,6 @@ inline Floats wide(const int8_t *from) {
     __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from));
     return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
-inline Floats level(__m128i levels) { return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(levels)); }
-inline void levels(const uint8_t *from, Floats *low, Floats *high) {
-    __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from)), mask = _mm_set1_epi8(0xF);
-    *low = level(_mm_and_si128(both, mask));
-    *high = level(_mm_and_si128(_mm_srli_epi16(both, 4), mask));
-}
 #else
 inline Floats wide(const uint16_t *from) {
     Words words = __builtin_convertvector(*reinterpret_cast<const Halves *>(from), Words) << 16;
@@ -51,11 +44,6 @@ inline Floats wide(const uint16_t *from) {
 }
 inline Floats wide(const int8_t *from) {
     return __builtin_convertvector(*reinterpret_cast<const Bytes *>(from), Floats);
-}
-inline void levels(const uint8_t *from, Floats *low, Floats *high) {
-    Levels both = *reinterpret_cast<const Levels *>(from);
-    *low = __builtin_convertvector(both & 0xF, Floats);
-    *high = __builtin_convertvector(both >> 4, Floats);
 }
 #endif
 inline float one(const float *from) { return *from; }
@@ -71,6 +59,18 @@ inline void put(uint16_t *to, float value) {  // to the nearest, ties to even, a
     uint32_t word;
     std::memcpy(&word, &value, sizeof word);
     *to = uint16_t((word + 0x7FFF + ((word >> 16) & 1)) >> 16);
+}
+// The eight words of a group, twice: a lane of the first half reads one of a word's levels, one of the second
+// half the level after it.
+inline Words group_of(const uint8_t *from) {
+    Words words;
+    std::memcpy(&words, from, sizeof words / 2);
+    std::memcpy(reinterpret_cast<char *>(&words) + sizeof words / 2, from, sizeof words / 2);
+    return words;
+}
+inline Floats levels(Words group, int first) {
+    constexpr Words PLACES = {0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
+    return __builtin_convertvector((group >> (PLACES + 4 * first)) & 0xF, Floats);
 }
 inline float sum(Floats values) {
 #ifdef __AVX512F__
@@ -148,29 +148,27 @@ inline float product(const uint16_t *weight, int width, const float *x) {
     return y;
 }
 
-// Rows of 4-bit levels: a byte holds two columns of a group, half a group apart. The offset of a group
-// multiplies the sum of its x, which is the same for every row.
+// Rows of 4-bit levels, eight to a word: level l of a group's word w belongs to its column 8 l + w. The offset
+// of a group multiplies the sum of its x, which is the same for every row.
 template <int HEIGHT>
 inline void products_of_levels(const uint8_t *weight, const float *scale, const float *offset, int width,
                                const float *x, const float *sums, float *y) {
-    constexpr int HALF = GROUP / 2;
+    constexpr int BYTES = GROUP / 2;
     int length = width / 2, groups = width / GROUP;
     float shifted[HEIGHT] = {};
     Floats total[HEIGHT] = {};
     for (int group = 0; group < groups; ++group) {
-        Floats low[HEIGHT] = {}, high[HEIGHT] = {};
-        for (int k = 0; k < HALF; k += LANES) {
-            Floats first = wide(x + group * GROUP + k), second = wide(x + group * GROUP + HALF + k);
-            for (int row = 0; row < HEIGHT; ++row) {
-                Floats near, far;
-                levels(weight + int64_t(row) * length + group * HALF + k, &near, &far);
-                low[row] += near * first;
-                high[row] += far * second;
-            }
+        Words words[HEIGHT];
+        Floats part[HEIGHT] = {};
+        for (int row = 0; row < HEIGHT; ++row)
+            words[row] = group_of(weight + int64_t(row) * length + group * BYTES);
+        for (int k = 0; k < GROUP; k += LANES) {
+            Floats some = wide(x + group * GROUP + k);
+            for (int row = 0; row < HEIGHT; ++row) part[row] += levels(words[row], k / 8) * some;
         }
         for (int row = 0; row < HEIGHT; ++row) {
-            __builtin_prefetch(weight + int64_t(HEIGHT + row) * length + group * HALF);
-            total[row] += (low[row] + high[row]) * scale[row * groups + group];
+            __builtin_prefetch(weight + int64_t(HEIGHT + row) * length + group * BYTES);
+            total[row] += part[row] * scale[row * groups + group];
             shifted[row] += offset[row * groups + group] * sums[group];
         }
     }

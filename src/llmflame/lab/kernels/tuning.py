@@ -1,11 +1,17 @@
-"""Which tiles of a GEMV are fastest on this device: tried on the model's own weights."""
+"""Which way of cutting a kernel's work is fastest on this device: tried on the model's own tensors."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from triton.runtime.errors import OutOfResources
+
+Cut = TypeVar("Cut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,33 +21,56 @@ class Tiles:
     rows: int
     """Outputs of a program."""
     width: int
-    """Columns at a time."""
+    """Columns at a time; words of eight where weights have 4 bits."""
     warps: int
     stages: int
     """Blocks that are fetched ahead."""
 
 
-DEFAULT = Tiles(4, 512, 4, 1)
-CANDIDATES = (
-    DEFAULT,
-    Tiles(1, 2048, 4, 1),
-    Tiles(1, 4096, 8, 1),
-    Tiles(2, 1024, 4, 1),
-    Tiles(2, 2048, 8, 1),
-    Tiles(2, 512, 2, 3),
-    Tiles(4, 1024, 4, 1),
-    Tiles(4, 1024, 8, 2),
-    Tiles(4, 512, 4, 3),
-    Tiles(8, 256, 4, 2),
-    Tiles(8, 512, 8, 1),
-    Tiles(16, 256, 8, 1),
-)
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How the columns of a cache are cut."""
+
+    columns: int
+    """At a time."""
+    warps: int
+
+
+_WIDE = (
+    Tiles(4, 512, 4, 1), Tiles(4, 512, 4, 3), Tiles(2, 512, 2, 3), Tiles(2, 1024, 4, 1), Tiles(4, 1024, 4, 1),
+    Tiles(16, 256, 8, 1), Tiles(1, 2048, 4, 1), Tiles(2, 2048, 4, 1), Tiles(4, 2048, 4, 1),
+    Tiles(8, 2048, 8, 1), Tiles(4, 2048, 8, 1), Tiles(1, 4096, 8, 1), Tiles(2, 4096, 8, 1),
+    Tiles(4, 4096, 8, 1), Tiles(1, 8192, 8, 1),
+)  # fmt: skip
+_OF_8_BITS = (
+    Tiles(4, 1024, 4, 1), Tiles(2, 512, 2, 3), Tiles(16, 256, 8, 1), Tiles(2, 2048, 4, 1),
+    Tiles(4, 2048, 4, 1), Tiles(8, 2048, 4, 1), Tiles(8, 2048, 8, 1), Tiles(2, 4096, 8, 1),
+    Tiles(4, 4096, 8, 1), Tiles(2, 4096, 4, 1), Tiles(8, 1024, 4, 1), Tiles(4, 2048, 4, 2),
+)  # fmt: skip
+_OF_4_BITS = (
+    Tiles(4, 256, 2, 1), Tiles(8, 256, 2, 1), Tiles(16, 256, 2, 1), Tiles(2, 256, 2, 1),
+    Tiles(4, 128, 1, 1), Tiles(8, 128, 1, 1), Tiles(2, 512, 4, 1), Tiles(4, 512, 4, 1),
+    Tiles(8, 512, 4, 1), Tiles(4, 256, 4, 1), Tiles(2, 1024, 8, 1), Tiles(4, 256, 2, 2),
+)  # fmt: skip
+SPANS = (Span(16, 4), Span(32, 4), Span(64, 4), Span(64, 8), Span(128, 8), Span(128, 16))
 _REPLAYS = 5
 
 
-def best_tiles(run: Callable[[Tiles], None]) -> Tiles:
-    """The candidate with which `run` takes the device the least time, as a graph, without launches."""
-    return min(CANDIDATES, key=lambda tiles: graph_ns(lambda: run(tiles)))
+def candidates(bits: int) -> tuple[Tiles, ...]:
+    """What may be fast for weights of so many bits; widths are in words of eight for 4 bits."""
+    return {4: _OF_4_BITS, 8: _OF_8_BITS}.get(bits, _WIDE)
+
+
+def best(run: Callable[[Cut], None], cuts: tuple[Cut, ...]) -> Cut:
+    """The one with which `run` takes the device the least time, as a graph, without launches.
+
+    One that needs more shared memory than a multiprocessor has is none.
+    """
+    times: dict[Cut, float] = {}
+    for cut in cuts:
+        with contextlib.suppress(OutOfResources):
+            times[cut] = graph_ns(functools.partial(run, cut))
+    return min(times, key=lambda cut: times[cut])
 
 
 def graph_ns(run: Callable[[], None]) -> float:

@@ -10,27 +10,31 @@ from llmflame.lab.modules.int8 import Int8Linear
 GROUP = 64
 """Weights that share a factor and an offset; a row's length must be a multiple of it."""
 _LEVELS = 15
+_WORDS, _BYTES = 8, 4
+"""Of a group, and of a word."""
 HEAD = "lm_head"
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """[N, K] to packed uint8 [N, K / 2], factors and offsets [N, K / GROUP], both float32.
 
-    weight is about level * factor + offset, with levels 0 to 15 between a group's least and largest. The low
-    halves of a group's 32 bytes are its first 32 levels, the high halves its last: both unpack to neighbours.
+    weight is about level * factor + offset, with levels 0 to 15 between a group's least and largest. A group
+    is eight little-endian words of 32 bits; level l of word w, counted from the low bits, is of column
+    8 l + w: who takes level l out of neighbouring words has neighbouring columns.
     """
     groups = weight.float().view(weight.shape[0], -1, GROUP)
     low, high = groups.amin(-1), groups.amax(-1)
     scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
     levels = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, _LEVELS).to(torch.uint8)
-    first, last = levels.chunk(2, dim=-1)
-    return (first | (last << 4)).flatten(1), scale, low
+    pairs = levels.view(*levels.shape[:2], _BYTES, 2, _WORDS).transpose(-3, -1)  # [N, groups, word, half, byte]
+    return (pairs[..., 0, :] | (pairs[..., 1, :] << 4)).flatten(1), scale, low
 
 
 def restored(packed: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     """[N, K] in the dtype of `scale`."""
-    both = packed.view(packed.shape[0], -1, GROUP // 2)
-    levels = torch.cat((both & 0xF, both >> 4), dim=-1).to(scale.dtype)
+    both = packed.view(packed.shape[0], -1, _WORDS, _BYTES)
+    pairs = torch.stack((both & 0xF, both >> 4), dim=-2)
+    levels = pairs.transpose(-3, -1).flatten(-3).to(scale.dtype)
     return (levels * scale[..., None] + offset[..., None]).flatten(1)
 
 

@@ -19,6 +19,9 @@ def _with(backend: str | None) -> Attend:
 
     def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """As `scratch.model.attend`; the mask is all that says what is past, so none is called causal."""
+        shared = queries.shape[1] // keys.shape[1]
+        if shared > 1 and backend in _ONE_KEY_A_QUERY:
+            keys, values = (heads.repeat_interleave(shared, dim=1) for heads in (keys, values))
         return functional.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, enable_gqa=keys.shape[1] != queries.shape[1]
         )
@@ -55,6 +58,8 @@ def _variant(name: str, backend: str | None, changes: str, helps: str) -> Varian
     )
 
 
+_ONE_KEY_A_QUERY = ("EFFICIENT_ATTENTION",)
+"""Back ends that have no kernel for query heads that share a key head."""
 _SWITCHES = {
     "MATH": "enable_math_sdp",
     "FLASH_ATTENTION": "enable_flash_sdp",
