@@ -16,6 +16,7 @@ layers of the real one's width: its kernels' shapes are the real ones.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import subprocess
@@ -31,11 +32,11 @@ from typing import Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.gpu_model import Request, build, generate, shape
+from benchmarks.gpu_model import Request, build, greedy, shape
 
 ROUNDS = 12
-PERIODS: tuple[int | None, ...] = (None, 13, 15)
-"""Exponents of cycles between samples; None is the one that a recording has."""
+PERIODS: tuple[int | None, ...] = (None,)
+"""Exponents of cycles between samples; None is the one that a recording has. Longer ones cost no less."""
 REQUEST = Request(1, 16, 128)
 AGREE_LAYERS = 2
 AGREE_STEPS = 200
@@ -45,8 +46,12 @@ NCU_INTERVAL = "4"
 """2**(5 + 4) cycles: few steps need more samples of each."""
 HOTTEST = 10
 TOP = 3
-NCU_BUFFER_BYTES = 256 << 20
-NCU_TIMEOUT_S = 170
+NCU_WAYS = (
+    ("--replay-mode", "application", "--cache-control", "none"),
+    ("--replay-mode", "kernel", "--cache-control", "all"),
+)
+"""The first that works: caches as they are without a profiler, or else empty at the begin of each pass."""
+NCU_TIMEOUT_S = 100
 METRICS = "group:smsp__pcsamp_warp_stall_reasons,gpu__time_duration.sum"
 
 
@@ -111,18 +116,31 @@ def _recorded(module: Any, output: Path) -> Any:
 
 
 def cost(model: str) -> list[dict[str, Any]]:
-    """Whole requests, without and with a sampler, in turns; the first of a round is another each time."""
-    run = generate(build(shape(model), dtype="bfloat16", device="cuda"), REQUEST)
+    """Requests without and with a sampler, in turns; the first of a round is another each time.
+
+    A request's figure is the median of its steps: what disturbs some of them doesn't move it.
+    """
+    import torch
+
+    moments: list[int] = []
+    made = build(shape(model), dtype="bfloat16", device="cuda")
+    plain = greedy(made, REQUEST, lambda: moments.append(time.perf_counter_ns()))
+
+    def run() -> Any:
+        with torch.no_grad():
+            return plain()
+
     for _ in range(3):
         run()
     ways: tuple[tuple[bool, int | None], ...] = ((False, None), *((True, period) for period in PERIODS))
-    walls: dict[tuple[bool, int | None], list[int]] = {way: [] for way in ways}
+    walls: dict[tuple[bool, int | None], list[float]] = {way: [] for way in ways}
     counts: dict[tuple[bool, int | None], Any] = {}
     for number in range(ROUNDS):
         first = number % len(ways)
         for way in ways[first:] + ways[:first]:
-            took, counts[way] = _request(run, *way)
-            walls[way].append(took)
+            moments.clear()
+            counts[way] = _request(run, *way)
+            walls[way].append(median(later - earlier for earlier, later in itertools.pairwise(moments)))
     rows = []
     for way in ways[1:]:
         ratios = [with_it / without for without, with_it in zip(walls[False, None], walls[way], strict=True)]
@@ -130,8 +148,8 @@ def cost(model: str) -> list[dict[str, Any]]:
             {
                 "model": model,
                 "period_cycles": "default" if way[1] is None else 2 ** way[1],
-                "clean_ms_a_token": median(walls[False, None]) / REQUEST.new_tokens / 1e6,
-                "sampled_ms_a_token": median(walls[way]) / REQUEST.new_tokens / 1e6,
+                "clean_ms_a_token": median(walls[False, None]) / 1e6,
+                "sampled_ms_a_token": median(walls[way]) / 1e6,
                 "median_ratio": median(ratios),
                 "least_over_least": min(walls[way]) / min(walls[False, None]),
                 "ratios": sorted(ratios),
@@ -145,16 +163,14 @@ def cost(model: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _request(run: Callable[[], Any], sampled: bool, period: int | None) -> tuple[int, Any]:
+def _request(run: Callable[[], Any], sampled: bool, period: int | None) -> Any:
     import torch
 
     with _sampler(sampled, period_exponent=period) as sampler:
         torch.cuda.synchronize()
         sampler.start()
-        begin = time.perf_counter_ns()
         run()
-        took = time.perf_counter_ns() - begin
-        return took, sampler.stop()
+        return sampler.stop()
 
 
 @contextlib.contextmanager
@@ -214,12 +230,14 @@ def agree(model: str) -> list[dict[str, Any]]:
             "continuous": _reasons(step, AGREE_STEPS, serialized=False),
             "serialised": _reasons(step, SERIAL_STEPS, serialized=True),
         }
-    times, theirs = _ncu(model)
+    way, times, theirs = _ncu(model)
+    print(" ".join(way), flush=True)
     rows = []
     for function, took in times.most_common(HOTTEST):
         there = _shares(theirs[function])
         row: dict[str, Any] = {
             "function": function,
+            "ncu_way": " ".join(way),
             "ncu_ns": took / NCU_STEPS,
             "ncu_samples": theirs[function].total(),
             "ncu": _rounded(there),
@@ -266,39 +284,29 @@ def _shares(counts: Counter[str]) -> dict[str, float]:
     return {reason: number / whole for reason, number in counts.most_common()}
 
 
-def _ncu(model: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """By function: time and samples of all launches in its steps."""
+def _ncu(model: str) -> tuple[tuple[str, ...], Counter[str], dict[str, Counter[str]]]:
+    """The way that worked; by function, time and samples of all launches in its steps."""
     from llmflame.importing.ncu_csv import read_launches
 
-    command = [
-        "ncu",
-        "--clock-control",
-        "none",
-        "--cache-control",
-        "none",
-        "--replay-mode",
-        "application",
-        "--sampling-interval",
-        NCU_INTERVAL,
-        "--sampling-buffer-size",
-        str(NCU_BUFFER_BYTES),
-        "--profile-from-start",
-        "off",
-        "--csv",
-        "--page",
-        "raw",
-    ]
-    command += ["--print-kernel-base", "mangled", "--metrics", METRICS]
-    times: Counter[str] = Counter()
-    samples: dict[str, Counter[str]] = defaultdict(Counter)
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "ncu.csv"
-        command += ["--log-file", str(log), sys.executable, __file__, "step", "-", model]
-        subprocess.run(command, capture_output=True, timeout=NCU_TIMEOUT_S, check=True)
-        for launch in read_launches(log):
-            times[launch.kernel] += round(launch.device_ns or 0)
-            samples[launch.kernel].update({reason: int(n) for reason, n in launch.reasons.items()})
-    return times, samples
+    for way in NCU_WAYS:
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "ncu.csv"
+            command = ["ncu", "--clock-control", "none", *way, "--warp-sampling-interval", NCU_INTERVAL]
+            command += ["--profile-from-start", "off", "--csv", "--page", "raw"]
+            command += ["--print-kernel-base", "mangled", "--metrics", METRICS, "--log-file", str(log)]
+            command += [sys.executable, __file__, "step", "-", model]
+            done = subprocess.run(command, capture_output=True, timeout=NCU_TIMEOUT_S, text=True, check=False)
+            if done.returncode:
+                said = log.read_text("utf-8") if log.exists() else ""
+                print(" ".join(way), "failed:", (done.stdout + done.stderr + said)[-2000:], flush=True)
+                continue
+            times: Counter[str] = Counter()
+            samples: dict[str, Counter[str]] = defaultdict(Counter)
+            for launch in read_launches(log):
+                times[launch.kernel] += round(launch.device_ns or 0)
+                samples[launch.kernel].update({reason: int(n) for reason, n in launch.reasons.items()})
+            return way, times, samples
+    raise RuntimeError("Nsight Compute doesn't run here")
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """How near the lab's decode steps come to what a GPU's memory allows, beside stock transformers.
 
     PYTHONPATH=src python benchmarks/lab_gpu.py bandwidth --out FILE.json
-    PYTHONPATH=src python benchmarks/lab_gpu.py stock llama-3.2-1b --out FILE.json
+    PYTHONPATH=src python benchmarks/lab_gpu.py stock llama-3.2-1b [--attention sdpa] --out FILE.json
     PYTHONPATH=src python benchmarks/lab_gpu.py stacks llama-3.2-1b [--only N ...] --out FILE.json
     PYTHONPATH=src python benchmarks/lab_gpu.py tiles llama-3.2-1b --out FILE.json
 
@@ -242,7 +242,7 @@ def stock(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             min_new_tokens=NEW_TOKENS, do_sample=False, streamer=Told(arrived), **options
         )  # fmt: skip
 
-    for attention in ("eager", "sdpa"):
+    for attention in arguments.attention:
         with torch.device("cuda"):
             model = AutoModelForCausalLM.from_config(
                 made, dtype=torch.bfloat16, attn_implementation=attention
@@ -275,7 +275,7 @@ def stock(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def tiles(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Each kind of product with each way of cutting it, as a graph over all layers."""
     from llmflame.lab.kernels.decode import KernelStep
-    from llmflame.lab.kernels.tuning import CANDIDATES, graph_ns
+    from llmflame.lab.kernels.tuning import candidates, graph_ns
     from llmflame.lab.scratch_runner import plain
     from llmflame.lab.variants.setup import Room
 
@@ -287,7 +287,7 @@ def tiles(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for kind, group in step.products.items():
         size = sum(one.weight.nbytes for one in group)
-        for candidate in CANDIDATES:
+        for candidate in candidates(group[0].bits):
             try:
                 took = graph_ns(functools.partial(step._run_all, group, candidate))
                 row = {"kind": kind, "tiles": str(candidate), "us": took / 1e3 / len(group)}
@@ -316,6 +316,7 @@ def main() -> int:
     parser.add_argument(
         "--only", type=int, nargs="*", help="numbers of stacks; the plain one is always first"
     )
+    parser.add_argument("--attention", nargs="*", default=("eager", "sdpa"), help="of stock transformers")
     parser.add_argument("--weights", nargs="*", default=(), help="of tiles: int8 or int4")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

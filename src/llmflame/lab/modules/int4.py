@@ -26,7 +26,9 @@ def quantised(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low, high = groups.amin(-1), groups.amax(-1)
     scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
     levels = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, _LEVELS).to(torch.uint8)
-    pairs = levels.view(*levels.shape[:2], _BYTES, 2, _WORDS).transpose(-3, -1)  # [N, groups, word, half, byte]
+    pairs = levels.view(*levels.shape[:2], _BYTES, 2, _WORDS).transpose(
+        -3, -1
+    )  # [N, groups, word, half, byte]
     return (pairs[..., 0, :] | (pairs[..., 1, :] << 4)).flatten(1), scale, low
 
 
