@@ -5,11 +5,10 @@
     python benchmarks/gpu_stalls.py agree OUT.json [MODEL]
 
 `planted`: Triton kernels held up by one thing each; is that the dominant group? `cost`: requests without
-sampling and with several periods of it, in turns. `agree`: the same decode step under Nsight Compute; of the
+sampling and with it, in turns. `agree`: the same decode step under Nsight Compute; of the
 ten kernels with the most time: are the three largest reasons the same, and how far apart is the largest
 share? Nsight Compute runs each kernel alone, as our serialised mode does: both are compared, and continuous
-mode, in which kernels follow each other as they do without a profiler. It runs the whole program once for
-each of its passes: one that repeats a kernel finds its weights in the cache. A model of `agree` has two
+mode, in which kernels follow each other as they do without a profiler. A model of `agree` has two
 layers of the real one's width: its kernels' shapes are the real ones.
 """
 
@@ -19,6 +18,7 @@ import contextlib
 import itertools
 import json
 import multiprocessing
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,25 +34,24 @@ if not __package__:
 
 from benchmarks.gpu_model import Request, build, greedy, shape
 
-ROUNDS = 12
-PERIODS: tuple[int | None, ...] = (None,)
-"""Exponents of cycles between samples; None is the one that a recording has. Longer ones cost no less."""
-REQUEST = Request(1, 16, 128)
+ROUNDS = 30
+REQUEST = Request(1, 16, 64)
 AGREE_LAYERS = 2
 AGREE_STEPS = 200
 SERIAL_STEPS = 20
-NCU_STEPS = 5
+NCU_STEPS = 3
 NCU_INTERVAL = "4"
 """2**(5 + 4) cycles: few steps need more samples of each."""
 HOTTEST = 10
 TOP = 3
-NCU_WAYS = (
-    ("--replay-mode", "application", "--cache-control", "none"),
-    ("--replay-mode", "kernel", "--cache-control", "all"),
-)
-"""The first that works: caches as they are without a profiler, or else empty at the begin of each pass."""
-NCU_TIMEOUT_S = 100
-METRICS = "group:smsp__pcsamp_warp_stall_reasons,gpu__time_duration.sum"
+NCU_REASONS, NCU_TIME = "group:smsp__pcsamp_warp_stall_reasons", "gpu__time_duration.sum"
+NCU_WAYS = {
+    "caches emptied": ("--cache-control", "all", "--metrics", f"{NCU_REASONS},{NCU_TIME}"),
+    "caches as they are": ("--cache-control", "none", "--metrics", NCU_REASONS),
+}
+"""A kernel of several passes is repeated, which finds its weights in the cache unless that is emptied; the
+second way asks for the samples alone, so that one pass is enough. Times of kernels come from the first."""
+NCU_TIMEOUT_S = 120
 
 
 def planted(_model: str) -> list[dict[str, Any]]:
@@ -118,7 +117,8 @@ def _recorded(module: Any, output: Path) -> Any:
 def cost(model: str) -> list[dict[str, Any]]:
     """Requests without and with a sampler, in turns; the first of a round is another each time.
 
-    A request's figure is the median of its steps: what disturbs some of them doesn't move it.
+    A request's figures are the median of its steps, which what disturbs some of them doesn't move, and the
+    time that its thread had a CPU, which others on the machine don't move as much.
     """
     import torch
 
@@ -132,45 +132,40 @@ def cost(model: str) -> list[dict[str, Any]]:
 
     for _ in range(3):
         run()
-    ways: tuple[tuple[bool, int | None], ...] = ((False, None), *((True, period) for period in PERIODS))
-    walls: dict[tuple[bool, int | None], list[float]] = {way: [] for way in ways}
-    counts: dict[tuple[bool, int | None], Any] = {}
+    steps: dict[bool, list[float]] = {False: [], True: []}
+    cpu: dict[bool, list[int]] = {False: [], True: []}
+    counts: list[Any] = []
     for number in range(ROUNDS):
-        first = number % len(ways)
-        for way in ways[first:] + ways[:first]:
+        for sampled in (False, True) if number % 2 else (True, False):
             moments.clear()
-            counts[way] = _request(run, *way)
-            walls[way].append(median(later - earlier for earlier, later in itertools.pairwise(moments)))
-    rows = []
-    for way in ways[1:]:
-        ratios = [with_it / without for without, with_it in zip(walls[False, None], walls[way], strict=True)]
-        rows.append(
-            {
-                "model": model,
-                "period_cycles": "default" if way[1] is None else 2 ** way[1],
-                "clean_ms_a_token": median(walls[False, None]) / 1e6,
-                "sampled_ms_a_token": median(walls[way]) / 1e6,
-                "median_ratio": median(ratios),
-                "least_over_least": min(walls[way]) / min(walls[False, None]),
-                "ratios": sorted(ratios),
-                "samples": counts[way].total,
-                "dropped": counts[way].dropped,
-                "hidden": counts[way].hidden,
-                "buffer_full": counts[way].buffer_full,
-            }
-        )
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
-
-
-def _request(run: Callable[[], Any], sampled: bool, period: int | None) -> Any:
-    import torch
-
-    with _sampler(sampled, period_exponent=period) as sampler:
-        torch.cuda.synchronize()
-        sampler.start()
-        run()
-        return sampler.stop()
+            with _sampler(sampled) as sampler:
+                torch.cuda.synchronize()
+                sampler.start()
+                begin = time.thread_time_ns()
+                run()
+                cpu[sampled].append(time.thread_time_ns() - begin)
+                found = sampler.stop()
+            steps[sampled].append(median(after - before for before, after in itertools.pairwise(moments)))
+            counts += [found] if sampled else []
+    ratios = [with_it / without for without, with_it in zip(steps[False], steps[True], strict=True)]
+    of_cpu = [with_it / without for without, with_it in zip(cpu[False], cpu[True], strict=True)]
+    row = {
+        "model": model,
+        "rounds": ROUNDS,
+        "clean_ms_a_token": median(steps[False]) / 1e6,
+        "sampled_ms_a_token": median(steps[True]) / 1e6,
+        "median_ratio": median(ratios),
+        "median_cpu_ratio": median(of_cpu),
+        "least_over_least": min(steps[True]) / min(steps[False]),
+        "ratios": [round(ratio, 4) for ratio in sorted(ratios)],
+        "cpu_ratios": [round(ratio, 4) for ratio in sorted(of_cpu)],
+        "samples_a_request": median(one.total for one in counts),
+        "dropped": sum(one.dropped for one in counts),
+        "hidden": sum(one.hidden for one in counts),
+        "buffer_full": any(one.buffer_full for one in counts),
+    }
+    print(json.dumps(row), flush=True)
+    return [row]
 
 
 @contextlib.contextmanager
@@ -230,32 +225,33 @@ def agree(model: str) -> list[dict[str, Any]]:
             "continuous": _reasons(step, AGREE_STEPS, serialized=False),
             "serialised": _reasons(step, SERIAL_STEPS, serialized=True),
         }
-    way, times, theirs = _ncu(model)
-    print(" ".join(way), flush=True)
+    theirs = {}
+    times: Counter[str] = Counter()
+    for way in NCU_WAYS:
+        took, theirs[way] = _ncu(model, way)
+        times.update(took)
     rows = []
-    for function, took in times.most_common(HOTTEST):
-        there = _shares(theirs[function])
-        row: dict[str, Any] = {
-            "function": function,
-            "ncu_way": " ".join(way),
-            "ncu_ns": took / NCU_STEPS,
-            "ncu_samples": theirs[function].total(),
-            "ncu": _rounded(there),
-        }
-        for mode, ours in modes.items():
-            here = _shares(ours[function])
-            reasons = here.keys() | there.keys()
-            row[mode] = {
-                "samples": ours[function].total(),
-                "same_top": set(list(here)[:TOP]) == set(list(there)[:TOP]),
-                "largest_difference": max(
-                    (abs(here.get(r, 0) - there.get(r, 0)) for r in reasons), default=1.0
-                ),
-                "shares": _rounded(here),
-            }
+    for function, took_ns in times.most_common(HOTTEST):
+        row: dict[str, Any] = {"function": function, "ncu_ns": took_ns / NCU_STEPS}
+        for way, samples in theirs.items():
+            there = samples[function]
+            row[way] = {"samples": there.total(), "shares": _rounded(_shares(there))}
+            for mode, ours in modes.items():
+                row[f"{mode} beside {way}"] = _differences(ours[function], there)
+        row |= {mode: _rounded(_shares(ours[function])) for mode, ours in modes.items()}
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows
+
+
+def _differences(ours: Counter[str], theirs: Counter[str]) -> dict[str, Any]:
+    here, there = _shares(ours), _shares(theirs)
+    apart = (abs(here.get(reason, 0) - there.get(reason, 0)) for reason in here.keys() | there.keys())
+    return {
+        "samples": ours.total(),
+        "same_top": set(list(here)[:TOP]) == set(list(there)[:TOP]),
+        "largest_difference": max(apart, default=1.0),
+    }
 
 
 def _reasons(step: Callable[[], Any], steps: int, *, serialized: bool) -> dict[str, Counter[str]]:
@@ -284,29 +280,28 @@ def _shares(counts: Counter[str]) -> dict[str, float]:
     return {reason: number / whole for reason, number in counts.most_common()}
 
 
-def _ncu(model: str) -> tuple[tuple[str, ...], Counter[str], dict[str, Counter[str]]]:
-    """The way that worked; by function, time and samples of all launches in its steps."""
+def _ncu(model: str, way: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    """By function, time and samples of all launches in its steps. Raises RuntimeError with what ncu said."""
     from llmflame.importing.ncu_csv import read_launches
 
-    for way in NCU_WAYS:
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "ncu.csv"
-            command = ["ncu", "--clock-control", "none", *way, "--warp-sampling-interval", NCU_INTERVAL]
-            command += ["--profile-from-start", "off", "--csv", "--page", "raw"]
-            command += ["--print-kernel-base", "mangled", "--metrics", METRICS, "--log-file", str(log)]
-            command += [sys.executable, __file__, "step", "-", model]
-            done = subprocess.run(command, capture_output=True, timeout=NCU_TIMEOUT_S, text=True, check=False)
-            if done.returncode:
-                said = log.read_text("utf-8") if log.exists() else ""
-                print(" ".join(way), "failed:", (done.stdout + done.stderr + said)[-2000:], flush=True)
-                continue
-            times: Counter[str] = Counter()
-            samples: dict[str, Counter[str]] = defaultdict(Counter)
-            for launch in read_launches(log):
-                times[launch.kernel] += round(launch.device_ns or 0)
-                samples[launch.kernel].update({reason: int(n) for reason, n in launch.reasons.items()})
-            return way, times, samples
-    raise RuntimeError("Nsight Compute doesn't run here")
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "ncu.csv"
+        command = ["ncu", "--clock-control", "none", *NCU_WAYS[way], "--warp-sampling-interval", NCU_INTERVAL]
+        command += ["--profile-from-start", "off", "--csv", "--page", "raw"]
+        command += ["--print-kernel-base", "mangled", "--log-file", str(log)]
+        command += [sys.executable, __file__, "step", "-", model]
+        done = subprocess.run(command, capture_output=True, timeout=NCU_TIMEOUT_S, text=True, check=False)
+        if done.returncode:
+            said = log.read_text("utf-8") if log.exists() else ""
+            raise RuntimeError(f"Nsight Compute, {way}: {(done.stdout + done.stderr + said)[-2000:]}")
+        passes = Counter(re.findall(r"(\d+) pass", log.read_text("utf-8")))
+        print(f"{way}: passes of a kernel {dict(passes)}", flush=True)
+        times: Counter[str] = Counter()
+        samples: dict[str, Counter[str]] = defaultdict(Counter)
+        for launch in read_launches(log):
+            times[launch.kernel] += round(launch.device_ns or 0)
+            samples[launch.kernel].update({reason: int(n) for reason, n in launch.reasons.items()})
+    return times, samples
 
 
 def main() -> int:
