@@ -39,19 +39,16 @@ REQUEST = Request(1, 16, 64)
 AGREE_LAYERS = 2
 AGREE_STEPS = 200
 SERIAL_STEPS = 20
-NCU_STEPS = 3
+NCU_STEPS = 1
 NCU_INTERVAL = "4"
-"""2**(5 + 4) cycles: few steps need more samples of each."""
+"""2**(5 + 4) cycles: one step needs more samples of each kernel."""
 HOTTEST = 10
 TOP = 3
-NCU_REASONS, NCU_TIME = "group:smsp__pcsamp_warp_stall_reasons", "gpu__time_duration.sum"
-NCU_WAYS = {
-    "caches emptied": ("--cache-control", "all", "--metrics", f"{NCU_REASONS},{NCU_TIME}"),
-    "caches as they are": ("--cache-control", "none", "--metrics", NCU_REASONS),
-}
-"""A kernel of several passes is repeated, which finds its weights in the cache unless that is emptied; the
-second way asks for the samples alone, so that one pass is enough. Times of kernels come from the first."""
-NCU_TIMEOUT_S = 120
+NCU_METRICS = "group:smsp__pcsamp_warp_stall_reasons,gpu__time_duration.sum"
+NCU_CACHES = "all"
+"""Emptied before each kernel: it is run several times over, and would find its weights in the cache, which a
+step of the real model does not."""
+NCU_TIMEOUT_S = 150
 
 
 def planted(_model: str) -> list[dict[str, Any]]:
@@ -225,20 +222,14 @@ def agree(model: str) -> list[dict[str, Any]]:
             "continuous": _reasons(step, AGREE_STEPS, serialized=False),
             "serialised": _reasons(step, SERIAL_STEPS, serialized=True),
         }
-    theirs = {}
-    times: Counter[str] = Counter()
-    for way in NCU_WAYS:
-        took, theirs[way] = _ncu(model, way)
-        times.update(took)
+    times, theirs = _ncu(model)
     rows = []
     for function, took_ns in times.most_common(HOTTEST):
+        there = theirs[function]
         row: dict[str, Any] = {"function": function, "ncu_ns": took_ns / NCU_STEPS}
-        for way, samples in theirs.items():
-            there = samples[function]
-            row[way] = {"samples": there.total(), "shares": _rounded(_shares(there))}
-            for mode, ours in modes.items():
-                row[f"{mode} beside {way}"] = _differences(ours[function], there)
-        row |= {mode: _rounded(_shares(ours[function])) for mode, ours in modes.items()}
+        row["ncu"] = {"samples": there.total(), "shares": _rounded(_shares(there))}
+        for mode, ours in modes.items():
+            row[mode] = {"shares": _rounded(_shares(ours[function])), **_differences(ours[function], there)}
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows
@@ -280,22 +271,32 @@ def _shares(counts: Counter[str]) -> dict[str, float]:
     return {reason: number / whole for reason, number in counts.most_common()}
 
 
-def _ncu(model: str, way: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
+def _ncu(model: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
     """By function, time and samples of all launches in its steps. Raises RuntimeError with what ncu said."""
     from llmflame.importing.ncu_csv import read_launches
 
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "ncu.csv"
-        command = ["ncu", "--clock-control", "none", *NCU_WAYS[way], "--warp-sampling-interval", NCU_INTERVAL]
-        command += ["--profile-from-start", "off", "--csv", "--page", "raw"]
+        command = [
+            "ncu",
+            "--clock-control",
+            "none",
+            "--cache-control",
+            NCU_CACHES,
+            "--warp-sampling-interval",
+            NCU_INTERVAL,
+        ]
+        command += ["--metrics", NCU_METRICS, "--profile-from-start", "off", "--csv", "--page", "raw"]
         command += ["--print-kernel-base", "mangled", "--log-file", str(log)]
         command += [sys.executable, __file__, "step", "-", model]
-        done = subprocess.run(command, capture_output=True, timeout=NCU_TIMEOUT_S, text=True, check=False)
-        if done.returncode:
-            said = log.read_text("utf-8") if log.exists() else ""
-            raise RuntimeError(f"Nsight Compute, {way}: {(done.stdout + done.stderr + said)[-2000:]}")
+        begin = time.monotonic()
+        try:
+            subprocess.run(command, timeout=NCU_TIMEOUT_S, text=True, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            said = log.read_text("utf-8") if log.exists() else "nothing"
+            raise RuntimeError(f"Nsight Compute, which said: {said[-2000:]}") from error
         passes = Counter(re.findall(r"(\d+) pass", log.read_text("utf-8")))
-        print(f"{way}: passes of a kernel {dict(passes)}", flush=True)
+        print(f"passes of a kernel {dict(passes)}, {time.monotonic() - begin:.0f} s", flush=True)
         times: Counter[str] = Counter()
         samples: dict[str, Counter[str]] = defaultdict(Counter)
         for launch in read_launches(log):
