@@ -105,9 +105,10 @@ def test_a_step_of_many_tokens_is_blocks(folder: Path) -> None:
     assert (logits - torch.cat(alone, dim=1)).abs().max() <= TOLERANCE
 
 
-def test_bitwise_means_it(folder: Path) -> None:
-    assert find("huge-pages").equality == "bitwise"
-    assert compare(folder, ("huge-pages",))[:2] == (True, 0.0)
+def test_weights_at_other_addresses_are_not_the_same_bits(folder: Path) -> None:
+    """`huge-pages` called itself bitwise: true on one CPU, and 3e-6 off on another, whose products sum by address."""
+    assert find("huge-pages").equality == "equivalent"
+    assert compare(folder, ())[:2] == (True, 0.0)
 
 
 @pytest.mark.filterwarnings(
