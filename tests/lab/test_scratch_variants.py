@@ -106,7 +106,7 @@ def test_a_step_of_many_tokens_is_blocks(folder: Path) -> None:
 
 
 def test_weights_at_other_addresses_are_not_the_same_bits(folder: Path) -> None:
-    """`huge-pages` called itself bitwise: true on one CPU, and 3e-6 off on another, whose products sum by address."""
+    """`huge-pages` called itself bitwise: so it was on one CPU, and 3e-6 off on one that sums by address."""
     assert find("huge-pages").equality == "equivalent"
     assert compare(folder, ())[:2] == (True, 0.0)
 

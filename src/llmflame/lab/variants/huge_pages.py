@@ -6,10 +6,6 @@ from llmflame.lab.variants.setup import Setup, Stage
 from llmflame.lab.variants.variant import Circumstances, Variant
 
 
-# Equivalent and not bitwise: a matrix product may sum in another order where its weights begin at another place
-# of a cache line. Seen on an AMD EPYC, where a copy that kept those places gave the same bits, and this one not.
-
-
 def _apply(setup: Setup) -> None:
     from llmflame.lab.modules.huge_pages import move
 
@@ -30,6 +26,8 @@ VARIANT = Variant(
     helps="A step walks through all weights, which is one miss of the address table for every 4 KiB; and a "
     "core fetches ahead within a page alone. Loading takes a copy longer.",
     phases=("prefill", "decode"),
+    # Not bitwise: a product may sum in another order where its weights begin elsewhere in a cache line.
+    # Seen on an AMD EPYC, where a copy that kept those places gave the same bits, and this one did not.
     equality="equivalent",
     slot="pages",
     apply={"scratch": _apply, "transformers": _apply},
