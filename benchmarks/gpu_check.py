@@ -115,7 +115,9 @@ def faults(out: Path, options: argparse.Namespace) -> int:
 
 def stalls(out: Path, _: argparse.Namespace) -> int:
     """Whether sampled stalls are true, and what they cost; a profile with them."""
-    code = run(out, "stalls-planted.txt", "benchmarks/gpu_stalls.py", "planted", str(out / "planted.json"))
+    code = run(
+        out, "stalls-planted.txt", "benchmarks/gpu_stalls.py", "planted", str(out / "stalls-planted.json")
+    )
     for model in ("llama-3.2-1b", "llama-3.1-8b"):
         for check in ("cost", "agree"):
             name = f"{check}-{model}"

@@ -5,11 +5,11 @@
     python benchmarks/gpu_stalls.py agree OUT.json [MODEL]
 
 `planted`: Triton kernels held up by one thing each; is that the dominant group? `cost`: requests without
-sampling and with it, in turns. `agree`: the same decode step under Nsight Compute; of the
-ten kernels with the most time: are the three largest reasons the same, and how far apart is the largest
-share? Nsight Compute runs each kernel alone, as our serialised mode does: both are compared, and continuous
-mode, in which kernels follow each other as they do without a profiler. A model of `agree` has two
-layers of the real one's width: its kernels' shapes are the real ones.
+sampling and with it, in turns. `agree`: the same decode step under Nsight Compute; of the ten kernels with
+the most time: are the three largest reasons the same, and how far apart is the largest share? Nsight
+Compute runs each kernel alone, as our serialised mode does: both are compared, and continuous mode, in
+which kernels follow each other as they do without a profiler. A model of `agree` has two layers of the real
+one's width: its kernels' shapes are the real ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import contextlib
 import itertools
 import json
 import multiprocessing
-import re
 import subprocess
 import sys
 import tempfile
@@ -46,8 +45,8 @@ HOTTEST = 10
 TOP = 3
 NCU_METRICS = "group:smsp__pcsamp_warp_stall_reasons,gpu__time_duration.sum"
 NCU_CACHES = "all"
-"""Emptied before each kernel: it is run several times over, and would find its weights in the cache, which a
-step of the real model does not."""
+"""Emptied before each kernel: one that is repeated would find its weights in the cache, where no step of the
+real model finds them."""
 NCU_TIMEOUT_S = 150
 
 
@@ -143,7 +142,8 @@ def cost(model: str) -> list[dict[str, Any]]:
                 cpu[sampled].append(time.thread_time_ns() - begin)
                 found = sampler.stop()
             steps[sampled].append(median(after - before for before, after in itertools.pairwise(moments)))
-            counts += [found] if sampled else []
+            if sampled:
+                counts.append(found)
     ratios = [with_it / without for without, with_it in zip(steps[False], steps[True], strict=True)]
     of_cpu = [with_it / without for without, with_it in zip(cpu[False], cpu[True], strict=True)]
     row = {
@@ -277,26 +277,15 @@ def _ncu(model: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
 
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "ncu.csv"
-        command = [
-            "ncu",
-            "--clock-control",
-            "none",
-            "--cache-control",
-            NCU_CACHES,
-            "--warp-sampling-interval",
-            NCU_INTERVAL,
-        ]
-        command += ["--metrics", NCU_METRICS, "--profile-from-start", "off", "--csv", "--page", "raw"]
-        command += ["--print-kernel-base", "mangled", "--log-file", str(log)]
+        command = ["ncu", "--clock-control", "none", "--cache-control", NCU_CACHES, "--log-file", str(log)]
+        command += ["--warp-sampling-interval", NCU_INTERVAL, "--metrics", NCU_METRICS]
+        command += ["--profile-from-start", "off", "--csv", "--page", "raw", "--print-kernel-base", "mangled"]
         command += [sys.executable, __file__, "step", "-", model]
-        begin = time.monotonic()
         try:
             subprocess.run(command, timeout=NCU_TIMEOUT_S, text=True, check=True)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = log.read_text("utf-8") if log.exists() else "nothing"
             raise RuntimeError(f"Nsight Compute, which said: {said[-2000:]}") from error
-        passes = Counter(re.findall(r"(\d+) pass", log.read_text("utf-8")))
-        print(f"passes of a kernel {dict(passes)}, {time.monotonic() - begin:.0f} s", flush=True)
         times: Counter[str] = Counter()
         samples: dict[str, Counter[str]] = defaultdict(Counter)
         for launch in read_launches(log):

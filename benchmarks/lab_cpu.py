@@ -3,9 +3,9 @@
     python benchmarks/lab_cpu.py rows       # chosen stacks of variants
     python benchmarks/lab_cpu.py ladder     # one after the other, what pays is kept
 
-Runs `llmflame lab` and keeps its document in `results/lab-cpu-KIND.json`, its table in `.md`, and the file in
-the current folder, for `llmflame show` and `llmflame report`. The machine must be idle: two threads that meet
-after every operator measure the neighbours otherwise.
+Runs `llmflame lab` and keeps its document in `results/lab-cpu-KIND.json` (`--suffix` comes before the dot),
+its table in `.md`, and the file in the current folder, for `llmflame show` and `llmflame report`. The
+machine must be idle: two threads that meet after every operator measure the neighbours otherwise.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def main() -> None:
     parser.add_argument("kind", choices=ASKED)
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--suffix", default="", help="of the results' names, such as -amd")
     options = parser.parse_args()
-    file = Path(f"lab-cpu-{options.kind}.llmflame")
+    file = Path(f"lab-cpu-{options.kind}{options.suffix}.llmflame")
     lab = ["lab", "demo", "--device", "cpu", *ASKED[options.kind]]
     lab += ["--new-tokens", str(options.new_tokens), "--rounds", str(options.rounds)]
     before = os.getloadavg()[0]
@@ -79,7 +80,7 @@ def main() -> None:
         lines.append(f"- best: {best['row']}, {speed['ratio']:.2f} times stock ({speed['low']:.2f} to "
                      f"{speed['high']:.2f}); {BAR:g} times is {verdict}")  # fmt: skip
     lines += ["", _read("export", str(file), "--format", "markdown", "-o", "-")]
-    target = RESULTS / f"lab-cpu-{options.kind}.json"
+    target = RESULTS / f"lab-cpu-{options.kind}{options.suffix}.json"
     write_atomically(target, json.dumps(head | found, indent=1) + "\n")
     write_atomically(target.with_suffix(".md"), "\n".join(lines))
 

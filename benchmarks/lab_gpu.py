@@ -179,6 +179,7 @@ def measure_stack(
         runner.request(prompt, NEW_TOKENS, lambda _ids: None)
     row["prepared_s"] = time.perf_counter() - begin
     row |= timed(lambda arrived: runner.request(prompt, NEW_TOKENS, arrived))
+    row["copy_bytes_per_s"] = bandwidth
     row["share_of_bandwidth"] = row["step_bytes"] / (row["ms_a_token"] / 1e3) / bandwidth
     row["peak_bytes"] = torch.cuda.max_memory_reserved()
     inner: Any = getattr(runner._kept_step, "_step", runner._kept_step)
@@ -260,6 +261,7 @@ def stock(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     run(lambda _ids: None)
                 row["prepared_s"] = time.perf_counter() - begin
                 row |= timed(run)
+                row["copy_bytes_per_s"] = bandwidth
                 row["share_of_bandwidth"] = weights / (row["ms_a_token"] / 1e3) / bandwidth
             except Exception as error:
                 traceback.print_exc()
